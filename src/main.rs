@@ -1,0 +1,2 @@
+//! authtap
+fn main() {}
