@@ -1,0 +1,74 @@
+//! A message head as an event may hold it: redacted.
+
+/// A request's head, without secrets (see `token::redact`).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Request {
+    /// As sent.
+    pub method: String,
+    /// Request target; each query parameter's value is replaced.
+    pub target: String,
+    /// `HTTP/1.1` or `HTTP/1.0`.
+    pub version: String,
+    /// Field lines in order, names as sent, values redacted.
+    pub headers: Vec<Header>,
+}
+
+/// A response's head, without secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Response {
+    /// Status code.
+    pub status: u16,
+    /// As sent; may be empty.
+    pub reason: String,
+    /// `HTTP/1.1` or `HTTP/1.0`.
+    pub version: String,
+    /// Field lines in order, names as sent, values redacted.
+    pub headers: Vec<Header>,
+}
+
+/// One field line.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Header {
+    /// As sent: case is evidence.
+    pub name: String,
+    /// Redacted, lossy UTF-8.
+    pub value: String,
+}
+
+/// The first value of a field, by case-insensitive name.
+pub fn header<'a>(headers: &'a [Header], name: &str) -> Option<&'a str> {
+    headers
+        .iter()
+        .find(|h| h.name.eq_ignore_ascii_case(name))
+        .map(|h| h.value.as_str())
+}
+
+impl Request {
+    /// The first value of a field, by case-insensitive name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        header(&self.headers, name)
+    }
+}
+
+impl Response {
+    /// The first value of a field, by case-insensitive name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        header(&self.headers, name)
+    }
+
+    /// Whether this response ends its connection: `Connection: close`, or HTTP/1.0 without `keep-alive`
+    /// (RFC 9112 section 9.3, "Persistence").
+    pub fn ends_connection(&self) -> bool {
+        let has = |token: &str| {
+            self.headers
+                .iter()
+                .filter(|h| h.name.eq_ignore_ascii_case("connection"))
+                .any(|h| {
+                    h.value
+                        .split(',')
+                        .any(|t| t.trim().eq_ignore_ascii_case(token))
+                })
+        };
+        has("close") || (self.version == "HTTP/1.0" && !has("keep-alive"))
+    }
+}

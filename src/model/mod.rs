@@ -1,0 +1,18 @@
+//! The vocabulary: identities, times, decoded authentication facts, events, evidence and findings.
+//!
+//! Everything else in authtap speaks in these types. They hold no secret: whatever is in here may be stored, shown and
+//! shared. The one exception is [`Secret`], which wraps what must not leave the edge and can be neither printed nor
+//! serialised.
+
+pub mod auth;
+pub mod event;
+pub mod finding;
+pub mod http;
+pub mod ids;
+pub mod secret;
+pub mod stamp;
+pub mod transport;
+
+pub use ids::{ConnectionId, ExchangeNo, HandshakeId, TapId};
+pub use secret::Secret;
+pub use stamp::{FileTime, Stamp};

@@ -1,0 +1,1 @@
+//! A simulated IIS and scripted clients.

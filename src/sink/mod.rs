@@ -1,0 +1,13 @@
+//! Where events go. A sink runs on the observer's thread, never on the relay's.
+
+use crate::model::event::Event;
+
+/// Takes events.
+pub trait Sink: Send {
+    /// Its name in gaps and messages.
+    fn name(&self) -> &'static str;
+    /// Writes one event; an error is told as a gap and never stops the traffic.
+    fn write(&mut self, event: &Event) -> Result<(), String>;
+    /// Makes what was written durable as far as the sink can.
+    fn flush(&mut self) -> Result<(), String>;
+}

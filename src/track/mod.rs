@@ -1,0 +1,1 @@
+//! Exchanges become handshakes, and handshakes are linked across connections.

@@ -1,0 +1,58 @@
+//! What a tap hands to the observer: raw heads of what matters, openings, ends and gaps.
+
+use crate::model::event::{ConnectionClose, ConnectionOpen, Gap, Start, Times};
+use crate::model::{ConnectionId, ExchangeNo, Secret, Stamp};
+
+/// One thing that was seen.
+#[derive(Debug)]
+pub struct Observation {
+    /// When.
+    pub at: Stamp,
+    /// What.
+    pub what: Seen,
+}
+
+/// The kinds of observation.
+#[derive(Debug)]
+pub enum Seen {
+    /// The tap starts.
+    Start(Box<Start>),
+    /// A connection opened.
+    Opened(Box<ConnectionOpen>),
+    /// A response's head is complete (or its connection ended without one).
+    Exchange(ConnectionId, Box<RawExchange>),
+    /// The exchange's last byte passed.
+    Ended(ConnectionId, Ended),
+    /// Something was not seen.
+    Gap(Gap),
+    /// A connection ended. `mid_handshake` is filled in by `track`.
+    Closed(Box<ConnectionClose>),
+}
+
+/// The raw heads of one exchange. They hold secrets, hence the wrapping; only `track::intake` opens it.
+#[derive(Debug)]
+pub struct RawExchange {
+    /// Number on its connection, from 1, counting the unreported ones.
+    pub exchange: ExchangeNo,
+    /// The request's head, to the empty line.
+    pub request: Secret<Vec<u8>>,
+    /// The final response's head; `None` when the connection ended before it.
+    pub response: Option<Secret<Vec<u8>>>,
+    /// Status codes of the interim responses before it.
+    pub interim: Vec<u16>,
+    /// When its parts passed; `end` is not yet known.
+    pub times: Times,
+}
+
+/// The end of an exchange that was reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// Which.
+    pub exchange: ExchangeNo,
+    /// Request body bytes, as decoded from the framing.
+    pub request_body: u64,
+    /// Response body bytes.
+    pub response_body: u64,
+    /// Last byte of the response.
+    pub end: Stamp,
+}
