@@ -1,36 +1,85 @@
 //! The catalogue of findings, and the engine that runs it.
+//!
+//! A finding is one file: identity and page in one [`finding!`](crate::finding) macro, and a `Detector` that looks at each step of the
+//! traffic. One line in [`catalogue!`](catalogue::ALL) registers it. `docs/findings/` is generated from the pages.
 
-use crate::model::Stamp;
-use crate::model::event::Event;
-use crate::wire::observation::Observation;
+#[macro_use]
+mod define;
+pub mod catalogue;
+mod detect;
+mod engine;
+mod hops;
 
-/// What the operator may set of tracking and findings.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Key of the fingerprints of this run.
-    pub key: [u8; 16],
+pub use detect::{Detect, Draft, Place, Raise, View};
+pub use engine::{Engine, Settings};
+
+use crate::model::finding::{Basis, Severity};
+
+/// A finding's identity and page.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Meta {
+    /// Its one name: file, page, JSON field, metric label, test directory.
+    pub slug: &'static str,
+    /// The defect, not the remedy.
+    pub title: &'static str,
+    /// How bad.
+    pub severity: Severity,
+    /// The strongest basis that its evidence can have.
+    pub basis: Basis,
+    /// Schemes it is about, as handshakes name them; empty for any.
+    pub schemes: &'static [&'static str],
+    /// The version it came with.
+    pub since: &'static str,
+    /// The page, Markdown, with the headings of [`Meta::HEADINGS`].
+    pub page: &'static str,
 }
 
-/// Observations in, events out: decoding, tracking and the catalogue. Pure: the same input gives the same events.
-#[derive(Debug)]
-pub struct Engine {
-    _settings: Settings,
-}
+impl Meta {
+    /// The headings of a page, in order.
+    pub const HEADINGS: [&'static str; 6] =
+        ["What it is", "What authtap saw", "Why it breaks", "Fix", "Not this when", "References"];
 
-impl Engine {
-    /// A new engine that has seen nothing.
-    pub fn new(settings: Settings) -> Self {
-        Self {
-            _settings: settings,
+    /// The text under one heading, without it.
+    pub fn section(&self, heading: &str) -> Option<String> {
+        let mut text = String::new();
+        let mut inside = false;
+        for line in self.page.lines() {
+            let line = line.strip_prefix(' ').unwrap_or(line);
+            if let Some(title) = line.strip_prefix("## ") {
+                if inside {
+                    break;
+                }
+                inside = title.trim() == heading;
+            } else if inside {
+                text.push_str(line.trim_end());
+                text.push('\n');
+            }
         }
+        let text = text.trim();
+        (!text.is_empty()).then(|| text.to_owned())
     }
 
-    /// Takes in one observation and appends what follows from it.
-    pub fn observe(&mut self, _observation: Observation, _out: &mut Vec<Event>) {}
-
-    /// Time passes without an observation: deadlines up to `now` fall due.
-    pub fn advance(&mut self, _now: Stamp, _out: &mut Vec<Event>) {}
-
-    /// The end: what was still open is judged, and the `stop` event is appended.
-    pub fn finish(&mut self, _at: Stamp, _out: &mut Vec<Event>) {}
+    /// The whole page, as `docs/findings/<slug>.md` has it.
+    pub fn document(&self) -> String {
+        let schemes = if self.schemes.is_empty() { "any".to_owned() } else { self.schemes.join(", ") };
+        let mut text = format!(
+            "# {}\n\n`{}` · severity {} · at best {} · schemes: {} · since {}\n",
+            self.title,
+            self.slug,
+            self.severity.name(),
+            self.basis.name(),
+            schemes,
+            self.since
+        );
+        for heading in Self::HEADINGS {
+            if let Some(section) = self.section(heading) {
+                text.push_str("\n## ");
+                text.push_str(heading);
+                text.push_str("\n\n");
+                text.push_str(&section);
+                text.push('\n');
+            }
+        }
+        text
+    }
 }

@@ -41,13 +41,7 @@ impl Severity {
     }
 
     /// All, from the worst.
-    pub const ALL: [Self; 5] = [
-        Self::Critical,
-        Self::High,
-        Self::Medium,
-        Self::Low,
-        Self::Info,
-    ];
+    pub const ALL: [Self; 5] = [Self::Critical, Self::High, Self::Medium, Self::Low, Self::Info];
 
     /// The inverse of [`name`](Self::name).
     pub fn parse(name: &str) -> Option<Self> {
@@ -67,9 +61,7 @@ impl Basis {
 
     /// The inverse of [`name`](Self::name).
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Observed, Self::Inferred, Self::Suspected]
-            .into_iter()
-            .find(|b| b.name() == name)
+        [Self::Observed, Self::Inferred, Self::Suspected].into_iter().find(|b| b.name() == name)
     }
 }
 

@@ -37,10 +37,7 @@ pub struct Header {
 
 /// The first value of a field, by case-insensitive name.
 pub fn header<'a>(headers: &'a [Header], name: &str) -> Option<&'a str> {
-    headers
-        .iter()
-        .find(|h| h.name.eq_ignore_ascii_case(name))
-        .map(|h| h.value.as_str())
+    headers.iter().find(|h| h.name.eq_ignore_ascii_case(name)).map(|h| h.value.as_str())
 }
 
 impl Request {
@@ -63,11 +60,7 @@ impl Response {
             self.headers
                 .iter()
                 .filter(|h| h.name.eq_ignore_ascii_case("connection"))
-                .any(|h| {
-                    h.value
-                        .split(',')
-                        .any(|t| t.trim().eq_ignore_ascii_case(token))
-                })
+                .any(|h| h.value.split(',').any(|t| t.trim().eq_ignore_ascii_case(token)))
         };
         has("close") || (self.version == "HTTP/1.0" && !has("keep-alive"))
     }

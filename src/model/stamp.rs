@@ -17,17 +17,12 @@ impl Stamp {
     /// This moment and `by` more, saturating.
     #[must_use]
     pub fn after(self, by: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)),
-        )
+        Self(self.0.saturating_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)))
     }
 
     /// Reads RFC 3339; `None` when it is not that.
     pub fn parse(text: &str) -> Option<Self> {
-        text.parse::<jiff::Timestamp>()
-            .ok()
-            .map(|t| Self(t.as_microsecond()))
+        text.parse::<jiff::Timestamp>().ok().map(|t| Self(t.as_microsecond()))
     }
 }
 
@@ -51,9 +46,7 @@ impl FileTime {
 
     /// The same moment in microseconds since 1970 (loses the last digit); `None` out of range.
     pub fn stamp(self) -> Option<Stamp> {
-        i64::try_from((i128::from(self.0) - Self::EPOCH_1970).div_euclid(10))
-            .ok()
-            .map(Stamp)
+        i64::try_from((i128::from(self.0) - Self::EPOCH_1970).div_euclid(10)).ok().map(Stamp)
     }
 
     /// The FILETIME of a [`Stamp`]; saturates at 1601.
@@ -80,9 +73,7 @@ impl FileTime {
             return number.parse().ok().map(Self);
         }
         let t = text.parse::<jiff::Timestamp>().ok()?;
-        u64::try_from(t.as_nanosecond().div_euclid(100) + Self::EPOCH_1970)
-            .ok()
-            .map(Self)
+        u64::try_from(t.as_nanosecond().div_euclid(100) + Self::EPOCH_1970).ok().map(Self)
     }
 }
 

@@ -1,0 +1,21 @@
+//! All findings, in the order of `failure modes`: connections first, then challenges, credentials, and authtap itself.
+
+catalogue! {
+    "connection/handshake_split_across_connections.rs" => handshake_split_across_connections,
+    "connection/handshake_interleaved.rs" => handshake_interleaved,
+    "connection/connection_closed_mid_handshake.rs" => connection_closed_mid_handshake,
+    "connection/authentication_not_persistent.rs" => authentication_not_persistent,
+    "connection/authenticated_connection_shared.rs" => authenticated_connection_shared,
+    "connection/identity_changed_on_connection.rs" => identity_changed_on_connection,
+    "challenge/challenge_missing.rs" => challenge_missing,
+    "challenge/challenge_unanswered.rs" => challenge_unanswered,
+    "challenge/no_common_scheme.rs" => no_common_scheme,
+    "credential/credentials_rejected.rs" => credentials_rejected,
+    "credential/lockout_risk.rs" => lockout_risk,
+    "insertion/proxy_certificate_breaks_epa.rs" => proxy_certificate_breaks_epa,
+}
+
+/// One finding's identity by its slug.
+pub fn by_slug(slug: &str) -> Option<&'static super::Meta> {
+    ALL.iter().find(|m| m.slug == slug).copied()
+}

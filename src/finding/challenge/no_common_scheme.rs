@@ -1,0 +1,149 @@
+//! See the page below.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::finding::{Detect, Draft, Place, Raise, View};
+use crate::model::auth::Scheme;
+use crate::model::finding::{Basis, Evidence};
+use crate::model::{ConnectionId, Stamp};
+use crate::track::handshake::Event;
+use crate::track::turn::Turn;
+
+finding! {
+    /// ## What it is
+    /// The client logs on with a scheme that the server does not offer, is refused, and tries none of those that it does.
+    ///
+    /// ## What authtap saw
+    /// A request with credentials of one scheme, a 401 whose `WWW-Authenticate` fields name only other schemes, and no
+    /// request of the same client address with one of these in the half minute after it (or until the watch ended).
+    ///
+    /// ## Why it breaks
+    /// The server ignores credentials of a scheme that is not enabled (IIS answers 401.2). The password may be right; it
+    /// is never looked at.
+    ///
+    /// ## Fix
+    /// - Server: enable the scheme that the clients use: *site > Authentication* in IIS Manager (`appcmd set config "SITE" /section:basicAuthentication /enabled:true /commit:apphost`, likewise `windowsAuthentication`, `digestAuthentication`). Basic only over TLS.
+    /// - For `NTLM` while only `Negotiate` is offered: *Windows Authentication > Providers* must list NTLM.
+    /// - Client: let it use an offered scheme (curl `--negotiate` or `--ntlm` instead of `--basic`; in .NET a `CredentialCache` entry for that scheme).
+    ///
+    /// ## Not this when
+    /// The client only tries a scheme unasked, or sends an empty `Bearer` to see what there is, and then goes on with an
+    /// offered one.
+    ///
+    /// ## References
+    /// - RFC 9110 section 11.4
+    slug: "no-common-scheme",
+    title: "The client's scheme is not among those that the server offers",
+    severity: High,
+    basis: Observed,
+    schemes: [],
+    since: "0.1.0",
+}
+
+/// So long a client may take to come back with an offered scheme.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// So many addresses wait at most.
+const MOST: usize = 10_000;
+
+/// A client that tried what is not offered.
+#[derive(Debug)]
+struct Tried {
+    scheme: Scheme,
+    name: String,
+    offered: Vec<Scheme>,
+    offered_names: String,
+    connection: ConnectionId,
+    times: u32,
+    at: Stamp,
+    evidence: Evidence,
+    answer: Evidence,
+}
+
+/// Waits for each such client's next try.
+#[derive(Debug, Default)]
+pub(in crate::finding) struct Detector {
+    tried: HashMap<IpAddr, Tried>,
+    due: VecDeque<(Stamp, IpAddr)>,
+}
+
+impl Detector {
+    fn judge(&mut self, client: IpAddr, at: Stamp, out: &mut Raise<'_>) {
+        let Some(t) = self.tried.remove(&client) else { return };
+        let times = if t.times > 1 { format!("{} times", t.times) } else { "once".to_owned() };
+        out.raise(
+            at,
+            Draft::new(
+                Basis::Observed,
+                format!(
+                    "The client {client} tried {} on connection {} ({times}), but the server offers only {}.",
+                    t.name, t.connection, t.offered_names
+                ),
+                t.evidence,
+            )
+            .scheme(Some(t.scheme.name()))
+            .and(t.answer),
+        );
+    }
+}
+
+impl Detect for Detector {
+    fn on_turn(&mut self, turn: &Turn, view: &View<'_>, _out: &mut Raise<'_>) {
+        let Some(field) = turn.exchange.authorization.as_ref().filter(|_| turn.request != Event::Bare) else { return };
+        let Some(client) = view.site.connection(turn.exchange.connection).map(|c| c.client_ip()) else { return };
+        if let Some(t) = self.tried.get_mut(&client) {
+            if t.scheme != field.scheme && t.offered.contains(&field.scheme) {
+                self.tried.remove(&client);
+            } else {
+                t.times += 1;
+            }
+            return;
+        }
+        let offered: Vec<Scheme> = turn.exchange.challenges.iter().map(|c| c.scheme.clone()).collect();
+        if turn.answer != Event::Refused
+            || offered.is_empty()
+            || offered.contains(&field.scheme)
+            || self.tried.len() >= MOST
+        {
+            return;
+        }
+        let at = turn.exchange.times.response_head.unwrap_or_default();
+        let offered_names = turn.offered().join(", ");
+        self.tried.insert(
+            client,
+            Tried {
+                scheme: field.scheme.clone(),
+                name: field.scheme_as_sent.clone(),
+                offered,
+                connection: turn.exchange.connection,
+                times: 1,
+                at,
+                evidence: Place::request(turn).says(format!("credentials of the scheme {}", field.scheme_as_sent)),
+                answer: Place::response(turn).says(format!("401 offering {offered_names}")),
+                offered_names,
+            },
+        );
+        self.due.push_back((at.after(PATIENCE), client));
+    }
+
+    fn on_time(&mut self, now: Stamp, _view: &View<'_>, out: &mut Raise<'_>) {
+        while let Some(&(due, client)) = self.due.front() {
+            if due > now {
+                break;
+            }
+            self.due.pop_front();
+            if self.tried.get(&client).is_some_and(|t| t.at.after(PATIENCE) <= due) {
+                self.judge(client, due, out);
+            }
+        }
+    }
+
+    fn on_stop(&mut self, at: Stamp, _view: &View<'_>, out: &mut Raise<'_>) {
+        let mut clients: Vec<IpAddr> = self.tried.keys().copied().collect();
+        clients.sort_unstable();
+        for client in clients {
+            self.judge(client, at, out);
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! See the page below.
+
+use crate::finding::{Detect, Draft, Place, Raise, View};
+use crate::model::finding::Basis;
+use crate::model::{ConnectionId, ExchangeNo, Stamp};
+use crate::track::handshake::{Event, Meaning};
+use crate::track::turn::Turn;
+use std::collections::HashMap;
+
+finding! {
+    /// ## What it is
+    /// An NTLM logon should last as long as its connection. Here the server forgets it after each request: the next
+    /// request is refused, and the whole handshake starts again.
+    ///
+    /// ## What authtap saw
+    /// A successful AUTHENTICATE, and then a 401 for the next request on the same connection: once, where the server
+    /// had said `Persistent-Auth: false`, or at least twice on one connection where it had said nothing.
+    ///
+    /// ## Why it breaks
+    /// Nothing fails outright, but every request costs three, each with a round to a domain controller, and clients
+    /// that believe they are logged on lose the body of an upload.
+    ///
+    /// ## Fix
+    /// - IIS: *Configuration Editor > system.webServer/security/authentication/windowsAuthentication > authPersistSingleRequest* must be `False` (`appcmd set config /section:windowsAuthentication /authPersistSingleRequest:false`).
+    /// - An intermediary that adds `Via`: older IIS versions then treat the connection as shared and forget the logon. Try once without the header (HAProxy: none by default; Apache: `ProxyVia Off`; Squid: `via off`). Whether current versions still do this is not verified.
+    ///
+    /// Afterwards requests that follow a logon on the same connection get their answer at once.
+    ///
+    /// ## Not this when
+    /// The scheme is Kerberos: proving each request anew is a normal setting there. Or the connection ended in between,
+    /// or the request went to another application.
+    ///
+    /// ## References
+    /// - MS-N2HT section 3.2.5
+    slug: "authentication-not-persistent",
+    title: "The server forgets an NTLM logon after each request",
+    severity: Medium,
+    basis: Observed,
+    schemes: ["ntlm", "negotiate-ntlm"],
+    since: "0.1.0",
+}
+
+/// What is remembered of a connection: its last NTLM logon.
+#[derive(Debug)]
+struct Memory {
+    logon: Option<(ExchangeNo, Stamp, Option<bool>)>,
+    dropped: u32,
+    told: bool,
+}
+
+/// Counts, per connection, logons that did not last.
+#[derive(Debug, Default)]
+pub(in crate::finding) struct Detector {
+    connections: HashMap<ConnectionId, Memory>,
+}
+
+impl Detect for Detector {
+    fn on_turn(&mut self, turn: &Turn, view: &View<'_>, out: &mut Raise<'_>) {
+        let id = turn.exchange.connection;
+        if matches!(turn.meaning(), Meaning::Logon | Meaning::LogonOnce) && turn.request == Event::Authenticate {
+            let at = turn.exchange.times.response_head.unwrap_or_default();
+            let memory = self.connections.entry(id).or_insert(Memory { logon: None, dropped: 0, told: false });
+            memory.logon = Some((turn.exchange.exchange, at, turn.persistent_auth));
+            return;
+        }
+        if turn.request != Event::Bare || turn.answer != Event::Refused {
+            if let Some(m) = self.connections.get_mut(&id)
+                && turn.request == Event::Bare
+            {
+                // It lasted for one more request at least.
+                m.logon = None;
+                m.dropped = 0;
+            }
+            return;
+        }
+        let Some(memory) = self.connections.get_mut(&id) else { return };
+        let Some((exchange, at, said)) = memory.logon.take() else { return };
+        memory.dropped += 1;
+        if memory.told || (said != Some(false) && memory.dropped < 2) {
+            return;
+        }
+        memory.told = true;
+        let via = view.site.connection(id).and_then(|c| c.hops.via.clone());
+        let because = via.map_or_else(String::new, |v| {
+            format!(" Its requests carry `Via: {v}`, which is known to make older IIS versions do this.")
+        });
+        let said = if said == Some(false) {
+            "the server says `Persistent-Auth: false`".to_owned()
+        } else {
+            format!("it happened {} times on this connection", memory.dropped)
+        };
+        out.raise(
+            turn.exchange.times.response_head.unwrap_or_default(),
+            Draft::new(
+                Basis::Observed,
+                format!(
+                    "The logon of exchange {exchange} on connection {id} did not last until the next request, which \
+                     was refused; {said}.{because}"
+                ),
+                Place::response(turn).says("401 for a request that followed a logon on this connection"),
+            )
+            .scheme(turn.scheme.or(Some("ntlm")))
+            .and(Place::new(id, Some(exchange), "AUTHENTICATE", at).says("the logon, which succeeded")),
+        );
+    }
+
+    fn on_close(&mut self, closed: &crate::track::site::Closed, _at: Stamp, _: &View<'_>, _: &mut Raise<'_>) {
+        self.connections.remove(&closed.close.connection);
+    }
+}

@@ -1,0 +1,100 @@
+//! See the page below.
+
+use crate::finding::{Detect, Draft, Place, Raise, View};
+use crate::model::Stamp;
+use crate::model::finding::Basis;
+use crate::model::transport::{By, How};
+use crate::track::site::Closed;
+use crate::track::turn::Turn;
+
+finding! {
+    /// ## What it is
+    /// The connection ended after the server's CHALLENGE (Type 2) and before the client could answer it. An NTLM
+    /// handshake cannot go on anywhere else, so nobody can log on this way.
+    ///
+    /// ## What authtap saw
+    /// A CHALLENGE in a response that itself ends the connection (`Connection: close`, or HTTP/1.0 without
+    /// `keep-alive`), or the server's side closing or resetting the connection while the challenge waited.
+    ///
+    /// ## Why it breaks
+    /// The challenge lives in the server's memory of that connection. Once the connection is gone the client can only
+    /// start over, and meets the same end again: it looks like an endless password prompt.
+    ///
+    /// ## Fix
+    /// Remove what closes the connection after a 401.
+    /// - nginx in front of IIS: `proxy_http_version 1.1;` and `proxy_set_header Connection "";` (its default towards servers is HTTP/1.0, which closes); no `keepalive_timeout 0`.
+    /// - HAProxy: no `option httpclose`, `option forceclose` or `option http-server-close` in that frontend and backend.
+    /// - IIS: *HTTP Response Headers > Set Common Headers > Enable HTTP keep-alive* must be on (`appcmd set config /section:httpProtocol /allowKeepAlive:true`); an ISAPI filter or module that adds `Connection: close` must go.
+    ///
+    /// Afterwards the 401 that carries the challenge keeps its connection, and the AUTHENTICATE follows on it.
+    ///
+    /// ## Not this when
+    /// The client itself closes, which is how a user or a program gives up; or the server closes after its own idle
+    /// time of about two minutes. A `Connection: close` on the last, refusing 401 is harmless.
+    ///
+    /// ## References
+    /// - RFC 9112 section 9.6; RFC 4559 section 6; MS-NTHT section 3
+    slug: "connection-closed-mid-handshake",
+    title: "The connection was closed in the middle of an NTLM handshake",
+    severity: High,
+    basis: Observed,
+    schemes: ["ntlm", "negotiate-ntlm"],
+    since: "0.1.0",
+}
+
+/// Looks at each challenge and at each end.
+#[derive(Debug, Default)]
+pub(in crate::finding) struct Detector;
+
+impl Detect for Detector {
+    fn on_turn(&mut self, turn: &Turn, _view: &View<'_>, out: &mut Raise<'_>) {
+        let Some(challenge) = turn.challenge.as_ref().filter(|c| c.announced_close) else { return };
+        let how = turn.response().map_or("", |r| {
+            if r.version == "HTTP/1.0" { "is HTTP/1.0 without keep-alive" } else { "says `Connection: close`" }
+        });
+        let server = challenge.names.server().map(|n| format!(" of {n}")).unwrap_or_default();
+        out.raise(
+            challenge.at,
+            Draft::new(
+                Basis::Observed,
+                format!(
+                    "The CHALLENGE{server} on connection {} can never be answered: the response that carries it {how}.",
+                    challenge.connection
+                ),
+                Place::response(turn).says(format!("401 with a CHALLENGE, and the response {how}")),
+            )
+            .scheme(Some(challenge.scheme)),
+        );
+    }
+
+    fn on_close(&mut self, closed: &Closed, at: Stamp, _view: &View<'_>, out: &mut Raise<'_>) {
+        let Some(challenge) = closed.challenge.as_ref().filter(|c| c.cut_by_server && !c.announced_close) else {
+            return;
+        };
+        if !closed.close.mid_handshake || closed.close.end.by != By::Upstream {
+            return;
+        }
+        if closed.connection.gap.is_some() {
+            return;
+        }
+        let how = if closed.close.end.how == How::Reset { "reset" } else { "closed" };
+        let after = at.since(challenge.at).as_millis();
+        out.raise(
+            at,
+            Draft::new(
+                Basis::Observed,
+                format!(
+                    "The server's side {how} connection {} {after} ms after its CHALLENGE, before the client had answered it.",
+                    challenge.connection
+                ),
+                Place::new(challenge.connection, None, "close", at)
+                    .says(format!("the upstream {how} the connection first")),
+            )
+            .scheme(Some(challenge.scheme))
+            .and(
+                Place::new(challenge.connection, Some(challenge.exchange), "CHALLENGE", challenge.at)
+                    .says("the CHALLENGE that waited for its answer"),
+            ),
+        );
+    }
+}

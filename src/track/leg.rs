@@ -1,0 +1,81 @@
+//! Which event of the handshake machine a request or a response is.
+
+use super::handshake::Event;
+use crate::model::auth::{AuthField, Ntlm, Scheme, Token};
+use crate::model::event::Exchange;
+
+/// What a request is to the machine.
+pub fn request(authorization: Option<&AuthField>) -> Event {
+    let Some(field) = authorization else { return Event::Bare };
+    match field.ntlm() {
+        Some(Ntlm::Negotiate(_)) => return Event::Negotiate,
+        Some(Ntlm::Authenticate(_)) => return Event::Authenticate,
+        _ => {}
+    }
+    match (&field.scheme, &field.token) {
+        // An empty `Bearer`, as some mail clients send first, asks what there is to offer; it proves nothing.
+        (_, Token::None) => Event::Bare,
+        (Scheme::Ntlm | Scheme::Negotiate | Scheme::Nego2 | Scheme::Kerberos, _) => Event::Token,
+        _ => Event::Credentials,
+    }
+}
+
+/// What a response is to the machine. `persistent` is the answer of [`super::persistence`].
+pub fn response(exchange: &Exchange, persistent: bool) -> Event {
+    let Some(response) = &exchange.response else { return Event::Unanswered };
+    if response.status != 401 {
+        return if persistent { Event::Accepted } else { Event::AcceptedOnce };
+    }
+    if exchange.challenges.iter().any(|c| matches!(c.ntlm(), Some(Ntlm::Challenge(_)))) {
+        return Event::Challenge;
+    }
+    let more = exchange.challenges.iter().any(|c| match &c.token {
+        Token::Spnego(s) => s.neg_state.as_deref() != Some("reject"),
+        Token::Kerberos(_) | Token::Ntlm(_) => true,
+        _ => false,
+    });
+    // A KRB-ERROR is a refusal, even inside `accept-incomplete`.
+    let error = exchange.challenges.iter().any(|c| c.kerberos().is_some_and(|k| k.message == "krb-error"));
+    if more && !error { Event::Continue } else { Event::Refused }
+}
+
+/// The name of the message that a request carries, for legs and evidence.
+pub fn request_name(event: Event) -> &'static str {
+    match event {
+        Event::Negotiate => "NEGOTIATE",
+        Event::Authenticate => "AUTHENTICATE",
+        Event::Token => "TOKEN",
+        Event::Credentials => "CREDENTIALS",
+        _ => "request",
+    }
+}
+
+/// The handshake's scheme, by what the credentials are.
+pub fn scheme(field: &AuthField) -> &'static str {
+    match (field.ntlm().is_some(), &field.scheme) {
+        (true, Scheme::Ntlm) => "ntlm",
+        (true, _) => "negotiate-ntlm",
+        (false, Scheme::Basic) => "basic",
+        (false, Scheme::Digest) => "digest",
+        (false, Scheme::Bearer) => "bearer",
+        (false, _) if field.kerberos().is_some() => "kerberos",
+        (false, Scheme::Ntlm | Scheme::Negotiate | Scheme::Nego2 | Scheme::Kerberos) => "negotiate",
+        (false, Scheme::Other(_)) => "other",
+    }
+}
+
+/// The user as the client named it.
+pub fn user(field: &AuthField) -> Option<String> {
+    if let Some(Ntlm::Authenticate(a)) = field.ntlm() {
+        return match (a.domain.as_str(), a.user.as_str()) {
+            (_, "") => None,
+            ("", user) => Some(user.to_owned()),
+            (domain, user) => Some(format!("{domain}\\{user}")),
+        };
+    }
+    match &field.token {
+        Token::Basic(b) => b.user.clone(),
+        Token::Digest => field.param("username").map(str::to_owned),
+        _ => None,
+    }
+}
