@@ -1,1 +1,6 @@
-//! The operator's settings.
+//! The operator's settings: [`file`] is what may be written, [`resolve`](mod@resolve) what it means.
+
+pub mod file;
+pub mod resolve;
+
+pub use resolve::{Config, Mistake, Origin};
