@@ -1,1 +1,184 @@
-//! Composition root.
+//! Composition root: the one file that knows every module. It turns a [`Config`] into a running tap.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::config::resolve::{Config, Record, Verify};
+use crate::finding::Engine;
+use crate::model::event::{Event, Start};
+use crate::model::transport::Certificate;
+use crate::model::{Stamp, TapId};
+use crate::net::tls::{ServerTls, TlsFileError, UpstreamTls};
+use crate::net::{self, Clock, Feed, Listening, Observer, Server, SiteConfig, StartError, Upstream};
+use crate::report::view::{Builder, View};
+use crate::sink::jsonl::writer::{CaptureFile, Limits, OpenError};
+use crate::sink::{Sink, trace::Trace};
+use crate::wire::observation::Seen;
+
+/// So long the observer may take for what is still queued when everything else has stopped.
+const OBSERVER_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why a tap cannot start. Each message names the option or file and what is wanted.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// An address cannot be listened on.
+    #[error("{0}")]
+    Listen(#[from] StartError),
+    /// A certificate, key or root cannot be used.
+    #[error("{0}")]
+    Tls(#[from] TlsFileError),
+    /// The capture cannot be begun.
+    #[error("{0}")]
+    Capture(#[from] OpenError),
+    /// A thread cannot be made.
+    #[error("cannot start the observer: {0}")]
+    Observer(#[source] std::io::Error),
+}
+
+/// A running tap.
+#[derive(Debug)]
+pub struct Tap {
+    server: Server,
+    observer: Observer,
+    tally: Tally,
+    grace: Duration,
+    /// Its id.
+    pub id: TapId,
+    /// What it told of its start.
+    pub start: Start,
+}
+
+/// What a tap saw, for the summary at its end.
+#[derive(Debug, Clone, Default)]
+struct Tally(Arc<Mutex<Builder>>);
+
+/// The sink that counts for the summary.
+struct Count {
+    tap: TapId,
+    tally: Tally,
+}
+
+impl Sink for Count {
+    fn name(&self) -> &'static str {
+        "summary"
+    }
+
+    fn write(&mut self, event: &Event) -> Result<(), String> {
+        self.tally.0.lock().unwrap_or_else(PoisonError::into_inner).take(&self.tap, event);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+impl Tap {
+    /// Binds, opens the capture, asks the upstream for its certificate, and begins to accept.
+    ///
+    /// Nothing is accepted before the `start` event is told. Needs a runtime around it.
+    pub async fn start(config: &Config, more: Vec<Box<dyn Sink>>) -> Result<Self, AppError> {
+        let sites = config.sites.iter().map(|s| site(config, s)).collect::<Result<Vec<_>, _>>()?;
+        let listening = Listening::bind(sites.clone())?;
+        let id = TapId(format!("{:016x}", rand::random::<u64>()));
+        let tally = Tally::default();
+        let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
+        if let Some(c) = &config.capture {
+            let limits = Limits { file: c.rotate, total: c.total };
+            sinks.push(Box::new(CaptureFile::create(&c.file, id.clone(), limits)?));
+        }
+        sinks.push(Box::new(Trace::new(id.clone())));
+        sinks.push(Box::new(Count { tap: id.clone(), tally: tally.clone() }));
+        sinks.extend(more);
+
+        let clock = Clock::start();
+        let settings = config.observe.settings(rand::random());
+        let observer = Observer::start(move || Engine::new(settings.clone()), sinks, clock, config.observe.queue)
+            .map_err(AppError::Observer)?;
+        let feed = observer.feed();
+        let start = facts(&sites, &listening.addresses(), feed.now()).await;
+        feed.tell(feed.now(), Seen::Start(Box::new(start.clone())));
+        let server = listening.serve(&feed);
+        Ok(Self { server, observer, tally, grace: config.relay.grace, id, start })
+    }
+
+    /// The real addresses, in the order of the sites.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        self.server.addresses()
+    }
+
+    /// Connections that are open now.
+    pub fn connections(&self) -> usize {
+        self.server.connections()
+    }
+
+    /// Where observations go, for tests that want to add some.
+    pub fn feed(&self) -> Feed {
+        self.observer.feed()
+    }
+
+    /// Stops accepting, lets open connections finish, flushes the sinks, and says what was seen.
+    pub async fn stop(self) -> View {
+        self.server.stop(self.grace).await;
+        let observer = self.observer;
+        match tokio::task::spawn_blocking(move || observer.stop(OBSERVER_PATIENCE)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(stuck)) => tracing::error!("{stuck}"),
+            Err(error) => tracing::error!(%error, "the observer failed"),
+        }
+        self.tally.0.lock().unwrap_or_else(PoisonError::into_inner).view()
+    }
+}
+
+fn site(config: &Config, site: &crate::config::resolve::Site) -> Result<SiteConfig, AppError> {
+    let tls = match &site.upstream.tls {
+        false => None,
+        true => {
+            let verify = match site.upstream_verify {
+                Verify::Require => net::tls::Verify::Require,
+                Verify::Record => net::tls::Verify::Record,
+            };
+            Some(UpstreamTls::new(site.upstream_ca.as_deref(), verify)?)
+        }
+    };
+    let upstream = Upstream { host: site.upstream.host.clone(), port: site.upstream.port, tls };
+    let mut made = SiteConfig::new(site.listen, upstream);
+    if let Some((certificate, key)) = &site.tls {
+        made.tls = Some(ServerTls::load(certificate, key)?);
+    }
+    made.connect_timeout = config.relay.connect_timeout;
+    made.idle_timeout = config.relay.idle_timeout;
+    made.max_connections = usize::try_from(config.relay.max_connections).unwrap_or(usize::MAX);
+    made.tell_all = config.record == Record::All;
+    Ok(made)
+}
+
+/// What is known at start: certificates of both sides, and what authtap found out about itself.
+async fn facts(sites: &[SiteConfig], addresses: &[SocketAddr], now: Stamp) -> Start {
+    let mut checks = Vec::new();
+    let mut upstream_certificate: Option<Certificate> = None;
+    // A plain upstream has no certificate to show, and a connection more would stand in its logs.
+    for s in sites.iter().filter(|s| s.upstream.tls.is_some()) {
+        let url = s.upstream.url();
+        match net::probe_certificate(&s.upstream, s.connect_timeout, now).await {
+            Ok(certificate) => {
+                if let Some(c) = &certificate {
+                    checks.push(("upstream-certificate".to_owned(), format!("{url}: {} ({})", c.subject, c.sha256)));
+                }
+                upstream_certificate = upstream_certificate.or(certificate);
+            }
+            Err(error) => checks.push(("upstream-reachable".to_owned(), format!("{url}: {error}"))),
+        }
+    }
+    // With several sites their certificates must not be compared crosswise; each connection tells its own.
+    let one = sites.len() == 1;
+    Start {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        listen: addresses.to_vec(),
+        upstream: sites.iter().map(|s| s.upstream.url()).collect(),
+        certificate: sites.iter().find_map(|s| s.tls.as_ref().map(|t| t.certificate().clone())).filter(|_| one),
+        upstream_certificate: upstream_certificate.filter(|_| one),
+        self_checks: checks,
+    }
+}

@@ -1,2 +1,7 @@
-//! authtap
-fn main() {}
+//! Arguments in, exit code out.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    authtap::cli::main()
+}

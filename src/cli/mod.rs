@@ -1,1 +1,107 @@
-//! One file per command.
+//! The command line: one file per command.
+//!
+//! Exit codes: 0 done; 1 it ran and found what it was asked to fail on, or it could not go on; 2 the command line or
+//! the configuration is wrong. Machine output goes to stdout, talk to stderr.
+
+pub mod demo;
+pub mod report;
+pub mod run;
+
+use std::fmt::Display;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "authtap",
+    version,
+    about = "Find out why people get 401 from an IIS site",
+    long_about = "authtap is a transparent reverse proxy that you put in front of an IIS site for an hour, to find out \
+                  why people get 401. It forwards every byte as it came, keeps each client connection paired with one \
+                  connection to IIS, watches every authentication handshake, and says which broke, where, through \
+                  whose fault, how sure that is, and what to change.",
+    after_help = "Begin with `authtap demo`: it shows in a few seconds what authtap finds, on a simulated IIS."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Stand in front of a site and watch
+    Run(run::Args),
+    /// Say what captures hold: one diagnosis from any number of them
+    Report(report::Args),
+    /// Show what authtap does, on a simulated IIS behind a pooling load balancer
+    Demo(demo::Args),
+}
+
+/// What ends a command early.
+#[derive(Debug)]
+pub enum Failure {
+    /// The command line or the configuration is wrong: exit code 2.
+    Usage(String),
+    /// It ran, and could not go on, or found what it was asked to fail on: exit code 1.
+    Ran(String),
+}
+
+impl Failure {
+    /// The operator's mistake.
+    pub fn usage(error: impl Display) -> Self {
+        Self::Usage(error.to_string())
+    }
+
+    /// Something failed on the way.
+    pub fn ran(error: impl Display) -> Self {
+        Self::Ran(error.to_string())
+    }
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Command::Run(args) => run::run(args),
+        Command::Report(args) => report::run(&args),
+        Command::Demo(args) => demo::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Ran(text)) if text.is_empty() => ExitCode::from(1),
+        Err(Failure::Ran(text)) => complain(&text, 1),
+        Err(Failure::Usage(text)) => complain(&text, 2),
+    }
+}
+
+fn complain(text: &str, code: u8) -> ExitCode {
+    talk(format_args!("authtap: {text}"));
+    ExitCode::from(code)
+}
+
+/// A line to stderr. A stderr that is gone is no reason to stop.
+fn talk(line: impl Display) {
+    drop(writeln!(std::io::stderr().lock(), "{line}"));
+}
+
+/// Text to stdout; a reader that went away (`| head`) ends it quietly.
+fn output(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::ran(format_args!("cannot write: {e}"))),
+        _ => Ok(()),
+    }
+}
+
+/// The runtime of the data path.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("authtap-relay")
+        .build()
+        .map_err(|e| Failure::ran(format_args!("cannot start the runtime: {e}")))
+}

@@ -170,7 +170,7 @@ impl Raise<'_> {
                 scheme: draft.scheme,
                 connections,
                 evidence: draft.evidence,
-                fix: self.meta.section("Fix").unwrap_or_default(),
+                fix: self.meta.fix(),
             },
         ));
     }

@@ -46,8 +46,8 @@ impl Default for Settings {
             limits: Limits::default(),
             trusted_proxies: Vec::new(),
             lockout_threshold: 4,
-            lockout_window: Duration::from_secs(600),
-            answer_window: Duration::from_secs(300),
+            lockout_window: Duration::from_mins(10),
+            answer_window: Duration::from_mins(5),
         }
     }
 }
@@ -62,12 +62,11 @@ pub struct Network {
 impl Network {
     /// Reads CIDR notation; `None` when it is not that.
     pub fn parse(text: &str) -> Option<Self> {
-        let (address, bits) = match text.split_once('/') {
-            Some((a, b)) => (a.parse::<IpAddr>().ok()?, b.parse::<u8>().ok()?),
-            None => {
-                let a = text.parse::<IpAddr>().ok()?;
-                (a, if a.is_ipv4() { 32 } else { 128 })
-            }
+        let (address, bits) = if let Some((a, b)) = text.split_once('/') {
+            (a.parse::<IpAddr>().ok()?, b.parse::<u8>().ok()?)
+        } else {
+            let a = text.parse::<IpAddr>().ok()?;
+            (a, if a.is_ipv4() { 32 } else { 128 })
         };
         (bits <= if address.is_ipv4() { 32 } else { 128 }).then_some(Self { address, bits })
     }
@@ -145,22 +144,12 @@ impl Engine {
         }
     }
 
-    /// The last sequence number given, so that a successor can go on from it.
-    pub const fn seq(&self) -> u64 {
-        self.seq
-    }
-
-    /// Goes on from a predecessor's sequence number.
-    pub const fn continue_from(&mut self, seq: u64) {
-        self.seq = seq;
-    }
-
     /// Takes in one observation and appends what follows from it.
     pub fn observe(&mut self, observation: Observation, out: &mut Vec<Event>) {
         let at = observation.at;
         self.advance(at, out);
         match observation.what {
-            Seen::Start(start) => self.start(*start, at, out),
+            Seen::Start(start) => self.start(&start, at, out),
             Seen::Opened(open) => self.opened(*open, at, out),
             Seen::Exchange(connection, raw) => match intake::exchange(connection, &raw, &self.key) {
                 Some(exchange) => self.exchange(exchange, at, out),
@@ -179,7 +168,7 @@ impl Engine {
         let at = event.at;
         self.advance(at, out);
         match event.what {
-            What::Start(start) => self.start(*start, at, out),
+            What::Start(start) => self.start(&start, at, out),
             What::ConnectionOpen(open) => self.opened(*open, at, out),
             What::Exchange(exchange) => {
                 let (connection, number) = (exchange.connection, exchange.exchange);
@@ -217,10 +206,10 @@ impl Engine {
         self.tell(at, What::Stop(totals), out);
     }
 
-    fn start(&mut self, start: Start, at: Stamp, out: &mut Vec<Event>) {
+    fn start(&mut self, start: &Start, at: Stamp, out: &mut Vec<Event>) {
         self.tell(at, What::Start(Box::new(start.clone())), out);
         self.site.started(start.clone());
-        self.step(&Step::Start(&start), at, out);
+        self.step(&Step::Start(start), at, out);
     }
 
     fn opened(&mut self, open: ConnectionOpen, at: Stamp, out: &mut Vec<Event>) {

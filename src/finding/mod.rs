@@ -59,6 +59,22 @@ impl Meta {
         (!text.is_empty()).then(|| text.to_owned())
     }
 
+    /// The fix as a finding carries it: each paragraph and each list item on one line, for whoever wraps it.
+    pub fn fix(&self) -> String {
+        let mut text = String::new();
+        for line in self.section("Fix").unwrap_or_default().lines() {
+            let line = line.trim();
+            let joins = !line.is_empty() && !line.starts_with("- ") && !text.is_empty() && !text.ends_with('\n');
+            if joins {
+                text.push(' ');
+            } else if !text.is_empty() {
+                text.push('\n');
+            }
+            text.push_str(line);
+        }
+        text
+    }
+
     /// The whole page, as `docs/findings/<slug>.md` has it.
     pub fn document(&self) -> String {
         let schemes = if self.schemes.is_empty() { "any".to_owned() } else { self.schemes.join(", ") };
@@ -81,5 +97,20 @@ impl Meta {
             }
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::catalogue;
+
+    /// A fix that is broken in the middle of its sentences cannot be wrapped to anybody's terminal.
+    #[test]
+    fn a_fix_has_a_line_for_each_paragraph_and_item() {
+        let meta = catalogue::by_slug("handshake-split-across-connections").expect("the slug");
+        let fix = meta.fix();
+        let first = fix.lines().next().expect("a line");
+        assert!(first.starts_with("Whatever stands in front") && first.ends_with("TCP through."), "{first}");
+        assert!(fix.lines().filter(|l| l.starts_with("- ")).count() >= 5, "{fix}");
     }
 }

@@ -14,7 +14,8 @@ pub struct AuthField {
     pub scheme_as_sent: String,
     /// The decoded token, or `Token::None` for a bare scheme.
     pub token: Token,
-    /// Bytes of the token after base64 decoding (or of the text, where it is not base64); 0 for none.
+    /// Bytes of the token after base64 decoding (or of the text, where it is not base64); 0 for none. Of Basic rounded
+    /// up to 32s: beside the user, the exact size would tell the password's length.
     pub token_bytes: usize,
     /// Parameters such as `realm`, in order, names in lower case. Never a secret: `response` of Digest is absent.
     pub params: Vec<(String, String)>,

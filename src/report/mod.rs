@@ -1,1 +1,12 @@
-//! What a report says.
+//! What a report says: events in, a [`View`](view::View) out, and functions from a view to text.
+//!
+//! Pure: nothing here prints, reads a clock or knows a file.
+
+pub mod cause;
+pub mod terminal;
+pub mod text;
+pub mod v1;
+pub mod view;
+
+mod pairing;
+mod seen;

@@ -1,5 +1,8 @@
 //! Where events go. A sink runs on the observer's thread, never on the relay's.
 
+pub mod jsonl;
+pub mod trace;
+
 use crate::model::event::Event;
 
 /// Takes events.

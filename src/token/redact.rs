@@ -1,11 +1,54 @@
 //! Takes secrets out of heads before any event exists.
+//!
+//! By allow-list: a field that is not known to be harmless is told by its length only. A new kind of secret in a field
+//! that nobody thought of is then no leak, and a harmless new field costs the reader its value, which is the cheaper
+//! mistake.
+
+mod credentials;
+mod kept;
+mod url;
+
+use std::fmt::Write as _;
 
 /// A field's value as an event may hold it.
-pub fn header(_name: &str, _value: &[u8]) -> String {
-    String::new()
+pub fn header(name: &str, value: &[u8]) -> String {
+    let name = name.to_ascii_lowercase();
+    match name.as_str() {
+        "authorization" | "proxy-authorization" => credentials::credentials(value),
+        "www-authenticate" | "proxy-authenticate" => credentials::challenges(value),
+        "authentication-info" | "proxy-authentication-info" => credentials::info(value),
+        "cookie" => credentials::cookie(value),
+        "set-cookie" => credentials::set_cookie(value),
+        name if kept::is_url(name) => url::reference(value),
+        name if kept::is_kept(name) => shown(value),
+        _ => size(value),
+    }
 }
 
 /// A request target as an event may hold it: each query parameter's value is replaced.
-pub fn target(_target: &[u8]) -> String {
-    String::new()
+pub fn target(target: &[u8]) -> String {
+    url::target(target)
+}
+
+/// Lossy UTF-8, control characters escaped: a terminal must not obey what a client wrote.
+fn shown(value: &[u8]) -> String {
+    let text = String::from_utf8_lossy(value);
+    if !text.contains(char::is_control) {
+        return text.into_owned();
+    }
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            // Writing to a String cannot fail.
+            let _ = write!(escaped, "\\x{:02x}", u32::from(c));
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
+}
+
+/// What stands for a value that is not shown.
+fn size(value: &[u8]) -> String {
+    format!("<{} bytes>", value.len())
 }

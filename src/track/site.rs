@@ -33,7 +33,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { challenge_memory: Duration::from_secs(600), challenges: 65_536 }
+        Self { challenge_memory: Duration::from_mins(10), challenges: 65_536 }
     }
 }
 
@@ -303,10 +303,10 @@ impl Site {
             cut_by_server: announced_close,
             interrupted_by: None,
         };
-        if let Some(c) = self.connections.get_mut(&exchange.connection) {
-            if let Some(old) = c.challenge.replace(challenge.handshake) {
-                self.given_up.push_back((at.after(AFTERLIFE), old));
-            }
+        if let Some(c) = self.connections.get_mut(&exchange.connection)
+            && let Some(old) = c.challenge.replace(challenge.handshake)
+        {
+            self.given_up.push_back((at.after(AFTERLIFE), old));
         }
         turn.challenge = Some(challenge.clone());
         for fallen in self.challenges.insert(challenge) {

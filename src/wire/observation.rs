@@ -34,11 +34,12 @@ pub enum Seen {
 pub struct RawExchange {
     /// Number on its connection, from 1, counting the unreported ones.
     pub exchange: ExchangeNo,
-    /// The request's head, to the empty line.
+    /// The request's head, to the empty line; or what had come of it when the server refused it before its end
+    /// (`http1::head::RequestHead` reads its whole lines).
     pub request: Secret<Vec<u8>>,
     /// The final response's head; `None` when the connection ended before it.
     pub response: Option<Secret<Vec<u8>>>,
-    /// Status codes of the interim responses before it.
+    /// Status codes of the interim responses before it (RFC 9110 section 15.2), at most 64.
     pub interim: Vec<u16>,
     /// When its parts passed; `end` is not yet known.
     pub times: Times,
@@ -53,6 +54,6 @@ pub struct Ended {
     pub request_body: u64,
     /// Response body bytes.
     pub response_body: u64,
-    /// Last byte of the response.
+    /// Last byte of the response; the connection's end when that cut it.
     pub end: Stamp,
 }

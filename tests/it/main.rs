@@ -1,1 +1,14 @@
 //! All integration tests of authtap that need nothing but cargo: one binary, one link.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper of a test that fails is a test that fails")]
+
+mod architecture;
+mod capture;
+mod cases;
+mod catalogue;
+mod events;
+mod relay;
+mod report;
+mod sim;
+mod tls;
+mod token;
+mod wire;

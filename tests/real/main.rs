@@ -1,1 +1,23 @@
-//! Tests against real servers and clients, installed by `make test`.
+//! authtap between real servers and real clients: Apache, nginx, a Kerberos KDC, curl, requests-ntlm, requests-gssapi, pyspnego.
+//!
+//! Everything else in this repository is checked against our own idea of the protocols. Here programs that other people wrote have the
+//! word. `docs/testing.md` draws the rig; `tests/rig/install.sh` installs it, and `make test` does that before it runs this. Where it
+//! is not installed these tests fail and say so: they never skip.
+//!
+//! Nothing here sleeps or tries again: a program is ready when it says so, a client is done when it has ended, and the order in which
+//! legs meet in a pool is made, not waited for. Every program gets a port that was free a moment ago, and ends with its test.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test says what is wrong by panicking, and shows what the programs had said"
+)]
+
+mod authtap;
+mod clients;
+mod process;
+mod rig;
+
+mod logons;
+mod rig_itself;

@@ -8,6 +8,7 @@ use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::auth::Scheme;
 use crate::model::finding::{Basis, Evidence};
 use crate::model::{ConnectionId, Stamp};
+use crate::track::connection::Connection;
 use crate::track::handshake::Event;
 use crate::track::turn::Turn;
 
@@ -91,7 +92,7 @@ impl Detector {
 impl Detect for Detector {
     fn on_turn(&mut self, turn: &Turn, view: &View<'_>, _out: &mut Raise<'_>) {
         let Some(field) = turn.exchange.authorization.as_ref().filter(|_| turn.request != Event::Bare) else { return };
-        let Some(client) = view.site.connection(turn.exchange.connection).map(|c| c.client_ip()) else { return };
+        let Some(client) = view.site.connection(turn.exchange.connection).map(Connection::client_ip) else { return };
         if let Some(t) = self.tried.get_mut(&client) {
             if t.scheme != field.scheme && t.offered.contains(&field.scheme) {
                 self.tried.remove(&client);

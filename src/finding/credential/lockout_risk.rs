@@ -89,14 +89,14 @@ impl Detect for Detector {
                 return;
             }
         }
-        let torn = turn.request == Event::Authenticate
+        let apart = turn.request == Event::Authenticate
             && !matches!(&turn.verdict, Some(Verdict::Here(c, _)) if c.interrupted_by.is_none());
         let user = self.users.entry(key).or_default();
         user.refusals.push_back(Refusal {
             at,
             connection: turn.exchange.connection,
             exchange: turn.exchange.exchange,
-            torn,
+            torn: apart,
         });
         while user.refusals.len() > MOST_REFUSALS || user.refusals.front().is_some_and(|r| at.since(r.at) > window) {
             user.refusals.pop_front();
@@ -111,8 +111,8 @@ impl Detect for Detector {
             return;
         }
         user.told_at = count;
-        let torn = user.refusals.iter().filter(|r| r.torn).count();
-        let cause = match torn {
+        let count_torn = user.refusals.iter().filter(|r| r.torn).count();
+        let cause = match count_torn {
             0 => "each came whole, so it is the account or its password".to_owned(),
             n if n == count => "all of them were torn apart on the way, so the password is not the cause".to_owned(),
             n => format!("{n} of them were torn apart on the way, and the others came whole"),

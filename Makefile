@@ -1,0 +1,33 @@
+# The two commands of a new user are `cargo run --release -- demo` and `make test`; CONTRIBUTING.md says the rest.
+SHELL := /bin/bash
+.PHONY: test lint bench bless rig core
+
+# Installs what the tests need (root or sudo), then runs every test, the real servers and clients included.
+test: rig
+	cargo fmt --all --check
+	cargo test --locked --features real-rig --no-fail-fast
+
+# The pure core and its tests alone: seconds.
+core:
+	cargo test --locked --no-default-features --lib
+
+rig:
+	tests/rig/install.sh
+
+lint:
+	cargo fmt --all --check
+	rustfmt --edition 2024 --check src/finding/*/*.rs
+	cargo clippy --locked --all-targets --features real-rig -- -D warnings
+	cargo clippy --locked --no-default-features -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+
+# authtap, a bare relay, nginx and HAProxy side by side (installs wrk, nginx and HAProxy).
+bench:
+	benches/install.sh
+	cargo build --locked --release --example bare_relay --bin authtap
+	cargo bench --locked --bench framing
+	python3 benches/side_by_side.py
+
+# Writes the generated files (docs/findings, docs/handshakes.md, the schemas) anew.
+bless:
+	AUTHTAP_BLESS=1 cargo test --locked --test it

@@ -1,0 +1,109 @@
+//! `authtap report`: one diagnosis from any number of captures.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+
+use super::{Failure, output, talk};
+use crate::model::TapId;
+use crate::model::event::Event;
+use crate::model::finding::Severity;
+use crate::report::view::{Builder, View};
+use crate::report::{terminal, v1};
+use crate::sink::jsonl::reader::read;
+use crate::sink::trace::Colours;
+
+/// Options of `report`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  authtap report authtap.jsonl
+  authtap report node1.jsonl node2.jsonl --format json
+  authtap report authtap.jsonl --fail-on high && echo 'nothing serious'")]
+pub struct Args {
+    /// Captures, in any order; the rotated files of one capture may all be named
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Text for people, or JSON for programs
+    #[arg(long, default_value = "text")]
+    format: Format,
+    /// Write it to this file instead of stdout
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Exit with 1 when a finding is at least this severe
+    #[arg(long, value_name = "SEVERITY")]
+    fail_on: Option<SeverityArg>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum SeverityArg {
+    Critical,
+    High,
+    Medium,
+    Low,
+    Info,
+}
+
+impl From<SeverityArg> for Severity {
+    fn from(severity: SeverityArg) -> Self {
+        match severity {
+            SeverityArg::Critical => Self::Critical,
+            SeverityArg::High => Self::High,
+            SeverityArg::Medium => Self::Medium,
+            SeverityArg::Low => Self::Low,
+            SeverityArg::Info => Self::Info,
+        }
+    }
+}
+
+/// Reads, joins, and prints.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let view = view(&args.files)?;
+    let colours = args.out.is_none() && Colours::Auto.on(std::io::stdout().is_terminal());
+    let text = match args.format {
+        Format::Text => terminal::report(&view, colours),
+        Format::Json => {
+            let mut json = serde_json::to_string_pretty(&v1::Report::from(&view)).map_err(Failure::ran)?;
+            json.push('\n');
+            json
+        }
+    };
+    match &args.out {
+        None => output(&text)?,
+        Some(path) => std::fs::write(path, text)
+            .map_err(|e| Failure::usage(format_args!("--out: cannot write {}: {e}", path.display())))?,
+    }
+    match args.fail_on {
+        Some(least) if view.worst().is_some_and(|w| w >= least.into()) => Err(Failure::Ran(String::new())),
+        _ => Ok(()),
+    }
+}
+
+/// Reads all files; what is wrong with one is told and, where nothing can be read of it, ends the command.
+fn view(files: &[PathBuf]) -> Result<View, Failure> {
+    let mut taps: BTreeMap<TapId, Vec<Event>> = BTreeMap::new();
+    for path in files {
+        let file =
+            File::open(path).map_err(|e| Failure::usage(format_args!("{}: cannot open it: {e}", path.display())))?;
+        let summary = read(file, |tap, event| taps.entry(tap).or_default().push(event))
+            .map_err(|e| Failure::usage(format_args!("{}: {e}", path.display())))?;
+        for remark in summary.remarks() {
+            talk(format_args!("authtap: {}: {remark}", path.display()));
+        }
+    }
+    let mut builder = Builder::default();
+    for (tap, events) in &taps {
+        for event in events {
+            builder.take(tap, event);
+        }
+    }
+    Ok(builder.view())
+}

@@ -1,0 +1,227 @@
+//! The upstream: where it is, how it is dialled, and why it could not be reached.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
+
+use super::close::tls_error;
+use super::tls::{UpstreamTls, failure};
+use crate::model::Stamp;
+use crate::model::transport::{Certificate, Tls};
+
+/// The error of an upstream that accepted the connection and reset it at once.
+pub(super) const RESET_AT_ONCE: &str = "connection_terminated";
+
+/// How long a looked-up name is good for: a look-up per connection would go through a pool of threads each time.
+const NAME_HOLDS: Duration = Duration::from_secs(10);
+
+/// The server behind authtap.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    /// Name or address, IPv6 without brackets.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// TLS towards it, when its URL is `https`.
+    pub tls: Option<UpstreamTls>,
+}
+
+impl Upstream {
+    /// Its URL.
+    pub fn url(&self) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        if self.host.contains(':') {
+            format!("{scheme}://[{}]:{}", self.host, self.port)
+        } else {
+            format!("{scheme}://{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// Why the upstream cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct DialError {
+    /// The error's name in `Proxy-Status` (RFC 9209 section 2.3, "Proxy Error Types").
+    pub proxy_status: &'static str,
+    /// In words, with the address.
+    pub why: String,
+    /// The operating system's error number.
+    pub errno: Option<i32>,
+}
+
+/// A stream to the upstream.
+pub(super) enum UpstreamStream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// What came of opening a connection to the upstream.
+pub(super) struct Opening {
+    pub(super) dialled: Option<SocketAddr>,
+    pub(super) local: Option<SocketAddr>,
+    pub(super) tls: Option<Tls>,
+    pub(super) stream: Result<UpstreamStream, DialError>,
+}
+
+/// Dials one upstream.
+#[derive(Debug)]
+pub(super) struct Dialler {
+    upstream: Upstream,
+    limit: Duration,
+    known: Mutex<Option<(Stamp, Vec<SocketAddr>)>>,
+}
+
+impl Dialler {
+    pub(super) fn new(upstream: Upstream, limit: Duration) -> Self {
+        Self { upstream, limit, known: Mutex::new(None) }
+    }
+
+    /// Opens one connection, with TLS where there is TLS. `sni` is the client's.
+    pub(super) async fn open(&self, sni: Option<&str>, now: Stamp) -> Opening {
+        let mut opening = Opening {
+            dialled: None,
+            local: None,
+            tls: None,
+            stream: Err(self.timed_out("connection_timeout", "the connection")),
+        };
+        let tcp = timeout(self.limit, self.connect(now, &mut opening.dialled)).await;
+        let tcp = match tcp {
+            Ok(Ok(tcp)) => tcp,
+            Ok(Err(error)) => {
+                opening.stream = Err(error);
+                return opening;
+            }
+            Err(_) => return opening,
+        };
+        opening.local = tcp.local_addr().ok();
+        opening.stream = match &self.upstream.tls {
+            None => Ok(UpstreamStream::Plain(tcp)),
+            Some(tls) => {
+                let name = sni.unwrap_or(&self.upstream.host);
+                match timeout(self.limit, tls.connect(tcp, name)).await {
+                    Ok(session) => {
+                        opening.tls = Some(session.tls);
+                        session.stream.map(|s| UpstreamStream::Tls(Box::new(s))).map_err(|e| self.tls_failed(&e))
+                    }
+                    Err(_) => Err(self.timed_out("connection_timeout", "the TLS handshake")),
+                }
+            }
+        };
+        opening
+    }
+
+    async fn connect(&self, now: Stamp, dialled: &mut Option<SocketAddr>) -> Result<TcpStream, DialError> {
+        let mut last = None;
+        for address in self.addresses(now).await? {
+            *dialled = Some(address);
+            match TcpStream::connect(address).await {
+                Ok(tcp) => {
+                    if let Err(error) = tcp.set_nodelay(true) {
+                        tracing::debug!(%error, %address, "cannot set TCP_NODELAY");
+                    }
+                    return Ok(tcp);
+                }
+                Err(error) => last = Some((address, error)),
+            }
+        }
+        Err(match last {
+            Some((address, error)) => self.unreachable(address, &error),
+            None => self.unknown_host("the name has no address"),
+        })
+    }
+
+    async fn addresses(&self, now: Stamp) -> Result<Vec<SocketAddr>, DialError> {
+        if let Ok(ip) = self.upstream.host.parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(ip, self.upstream.port)]);
+        }
+        if let Some((at, known)) = &*self.known.lock().unwrap_or_else(PoisonError::into_inner)
+            && now.since(*at) < NAME_HOLDS
+        {
+            return Ok(known.clone());
+        }
+        let found: Vec<_> = tokio::net::lookup_host((self.upstream.host.as_str(), self.upstream.port))
+            .await
+            .map_err(|e| self.unknown_host(&e.to_string()))?
+            .collect();
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, found.clone()));
+        Ok(found)
+    }
+
+    fn unknown_host(&self, why: &str) -> DialError {
+        DialError {
+            proxy_status: "dns_error",
+            why: format!("the upstream's name {} cannot be resolved: {why}", self.upstream.host),
+            errno: None,
+        }
+    }
+
+    fn timed_out(&self, proxy_status: &'static str, what: &str) -> DialError {
+        DialError {
+            proxy_status,
+            why: format!(
+                "{what} to the upstream {} was not there within {} s",
+                self.upstream.url(),
+                self.limit.as_secs_f64()
+            ),
+            errno: None,
+        }
+    }
+
+    fn unreachable(&self, address: SocketAddr, error: &io::Error) -> DialError {
+        let proxy_status = match error.kind() {
+            io::ErrorKind::ConnectionRefused => "connection_refused",
+            io::ErrorKind::TimedOut => "connection_timeout",
+            // Not in answer to the SYN, which would be a refusal: it accepted, and reset before we noticed.
+            io::ErrorKind::ConnectionReset => RESET_AT_ONCE,
+            io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "destination_ip_unroutable",
+            io::ErrorKind::PermissionDenied => "destination_ip_prohibited",
+            _ => "destination_unavailable",
+        };
+        DialError {
+            proxy_status,
+            why: format!("cannot connect to the upstream {} ({address}): {error}", self.upstream.url()),
+            errno: error.raw_os_error(),
+        }
+    }
+
+    fn tls_failed(&self, error: &io::Error) -> DialError {
+        let (proxy_status, what) = match tls_error(error) {
+            Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented) => {
+                ("tls_certificate_error", "the upstream's certificate is refused")
+            }
+            Some(rustls::Error::AlertReceived(_)) => ("tls_alert_received", "the upstream ended the TLS handshake"),
+            Some(rustls::Error::InvalidMessage(_)) => ("tls_protocol_error", "the upstream does not speak TLS"),
+            Some(_) => ("tls_protocol_error", "TLS with the upstream failed"),
+            None if error.kind() == io::ErrorKind::InvalidInput => {
+                ("proxy_configuration_error", "the upstream's name cannot be used for TLS")
+            }
+            None => ("tls_protocol_error", "the upstream ended the TLS handshake"),
+        };
+        DialError {
+            proxy_status,
+            why: format!("{what} ({}): {}", self.upstream.url(), failure(error)),
+            errno: error.raw_os_error(),
+        }
+    }
+}
+
+/// Asks the upstream for its certificate once, and leaves. The facts tell also whether it verified.
+pub async fn probe_certificate(
+    upstream: &Upstream,
+    limit: Duration,
+    now: Stamp,
+) -> Result<Option<Certificate>, DialError> {
+    let opening = Dialler::new(upstream.clone(), limit).open(None, now).await;
+    let certificate = opening.tls.and_then(|tls| tls.certificate);
+    match opening.stream {
+        // A refused certificate is one that was shown.
+        Err(error) if certificate.is_none() => Err(error),
+        _ => Ok(certificate),
+    }
+}

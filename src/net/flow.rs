@@ -1,0 +1,184 @@
+//! One direction of a relay: read, show, write; what the other side does not take at once waits, and reading with it.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::ReadBuf;
+
+use super::close::Side;
+use super::socket::Socket;
+use super::tap::{Spare, Tap};
+use crate::model::Stamp;
+
+/// The state of one direction.
+#[derive(Debug, Default)]
+pub(super) struct Flow {
+    /// What the receiver has not taken yet; freed as soon as it has, so that an idle connection holds nothing.
+    rest: Vec<u8>,
+    /// Bytes of `rest` that are written.
+    taken: usize,
+    unflushed: bool,
+    stage: Stage,
+}
+
+/// How far a direction is.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    #[default]
+    Open,
+    /// The sender ended it, and the receiver is to be told; not `clean` when TLS ended without a close_notify.
+    Ending { clean: bool },
+    /// Both know.
+    Done,
+}
+
+/// Why a direction cannot go on.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// Reading from the sender failed.
+    Read(io::Error),
+    /// Writing to the receiver failed.
+    Write(io::Error),
+}
+
+/// What a direction works with while it is polled.
+pub(super) struct Between<'a, F, T> {
+    pub(super) side: Side,
+    pub(super) from: &'a mut F,
+    pub(super) to: &'a mut T,
+    pub(super) tap: &'a mut Tap,
+    pub(super) spare: &'a mut Spare,
+    /// When bytes last moved, if they did.
+    pub(super) moved: &'a mut Option<Stamp>,
+    /// The sender's FIN came in this step; whether in good order.
+    pub(super) fin: Option<bool>,
+}
+
+impl<'a, F, T> Between<'a, F, T> {
+    pub(super) fn new(
+        side: Side,
+        (from, to): (&'a mut F, &'a mut T),
+        tap: &'a mut Tap,
+        spare: &'a mut Spare,
+        moved: &'a mut Option<Stamp>,
+    ) -> Self {
+        Self { side, from, to, tap, spare, moved, fin: None }
+    }
+}
+
+impl Flow {
+    /// Whether both sides know that it is over.
+    pub(super) fn is_done(&self) -> bool {
+        self.stage == Stage::Done
+    }
+
+    /// Moves what can be moved. Ready when the direction is over.
+    pub(super) fn poll<F: Socket, T: Socket>(
+        &mut self,
+        cx: &mut Context<'_>,
+        between: &mut Between<'_, F, T>,
+    ) -> Poll<Result<(), Failed>> {
+        loop {
+            match self.stage {
+                Stage::Open => ready!(self.poll_chunk(cx, between))?,
+                Stage::Ending { clean } => {
+                    ready!(self.poll_drain(cx, between))?;
+                    let fin =
+                        if clean { Pin::new(&mut *between.to).poll_shutdown(cx) } else { between.to.poll_bare_fin(cx) };
+                    ready!(fin).map_err(Failed::Write)?;
+                    self.stage = Stage::Done;
+                }
+                Stage::Done => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+
+    /// The last words of a sender whose connection is broken: what waits is delivered and, where `readable`, what it
+    /// had sent before. Ready when there is nothing more to deliver, or nobody to deliver it to.
+    pub(super) fn poll_last_words<F: Socket, T: Socket>(
+        &mut self,
+        cx: &mut Context<'_>,
+        readable: bool,
+        between: &mut Between<'_, F, T>,
+    ) -> Poll<()> {
+        while readable && self.stage == Stage::Open {
+            if ready!(self.poll_chunk(cx, between)).is_err() {
+                break;
+            }
+        }
+        ready!(self.poll_drain(cx, between)).ok();
+        Poll::Ready(())
+    }
+
+    /// Delivers what waits, then reads once and delivers that: straight from the buffer as far as the receiver takes it.
+    fn poll_chunk<F: Socket, T: Socket>(
+        &mut self,
+        cx: &mut Context<'_>,
+        between: &mut Between<'_, F, T>,
+    ) -> Poll<Result<(), Failed>> {
+        ready!(self.poll_drain(cx, between))?;
+        let Between { side, from, to, tap, spare, moved, fin } = between;
+        let mut chunk = ReadBuf::new(&mut spare.chunk);
+        let clean = match ready!(Pin::new(&mut **from).poll_read(cx, &mut chunk)) {
+            Ok(()) => true,
+            // rustls' word for a TCP FIN without a close_notify.
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => false,
+            Err(e) => return Poll::Ready(Err(Failed::Read(e))),
+        };
+        let at = tap.now();
+        **moved = Some(at);
+        let bytes = chunk.filled();
+        if bytes.is_empty() {
+            tap.saw_end(*side, at, &mut spare.pool);
+            *fin = Some(clean);
+            self.stage = Stage::Ending { clean };
+            return Poll::Ready(Ok(()));
+        }
+        tap.saw(*side, at, bytes, &mut spare.pool);
+        self.unflushed = T::BUFFERS_WRITES;
+        let mut written = 0;
+        while written < bytes.len() {
+            match Pin::new(&mut **to).poll_write(cx, &bytes[written..]) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(took_nothing())),
+                Poll::Ready(Ok(n)) => written += n,
+                Poll::Ready(Err(e)) => return Poll::Ready(Err(Failed::Write(e))),
+                Poll::Pending => {
+                    self.rest.extend_from_slice(&bytes[written..]);
+                    return Poll::Pending;
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes and flushes what waits.
+    fn poll_drain<F: Socket, T: Socket>(
+        &mut self,
+        cx: &mut Context<'_>,
+        between: &mut Between<'_, F, T>,
+    ) -> Poll<Result<(), Failed>> {
+        while self.taken < self.rest.len() {
+            let waiting = &self.rest[self.taken..];
+            match ready!(Pin::new(&mut *between.to).poll_write(cx, waiting)) {
+                Ok(0) => return Poll::Ready(Err(took_nothing())),
+                Ok(n) => self.taken += n,
+                Err(e) => return Poll::Ready(Err(Failed::Write(e))),
+            }
+            *between.moved = Some(between.tap.now());
+        }
+        if self.taken > 0 {
+            self.rest = Vec::new();
+            self.taken = 0;
+        }
+        if self.unflushed {
+            ready!(Pin::new(&mut *between.to).poll_flush(cx)).map_err(Failed::Write)?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn took_nothing() -> Failed {
+    Failed::Write(io::ErrorKind::WriteZero.into())
+}

@@ -1,0 +1,225 @@
+//! Listening, accepting, stopping.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::connection::{Connection, Site};
+use super::dial::{Dialler, Upstream};
+use super::feed::Feed;
+use super::tls::ServerTls;
+use crate::model::Stamp;
+
+/// Connections that the operating system may queue before authtap accepts them.
+const BACKLOG: u32 = 1024;
+/// How long accepting rests when there is no file descriptor or memory left.
+const REST: Duration = Duration::from_millis(100);
+/// A failing accept is spoken of at most this often.
+const WARN_EVERY: Duration = Duration::from_secs(10);
+
+/// One site: where authtap listens, and the server behind it.
+#[derive(Debug, Clone)]
+pub struct SiteConfig {
+    /// Port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// The server behind.
+    pub upstream: Upstream,
+    /// TLS towards clients, when authtap ends it.
+    pub tls: Option<ServerTls>,
+    /// For a TCP connection to the upstream, and again for each TLS handshake.
+    pub connect_timeout: Duration,
+    /// A connection without a byte for so long is ended; far above IIS's 120 s, so that IIS is always the first.
+    pub idle_timeout: Duration,
+    /// Clients above it get a 503.
+    pub max_connections: usize,
+    /// Every exchange is told, and not only those that have to do with authentication or were refused.
+    pub tell_all: bool,
+}
+
+impl SiteConfig {
+    /// A site with the defaults.
+    pub const fn new(listen: SocketAddr, upstream: Upstream) -> Self {
+        Self {
+            listen,
+            upstream,
+            tls: None,
+            connect_timeout: Duration::from_secs(15),
+            idle_timeout: Duration::from_hours(1),
+            max_connections: 10_000,
+            tell_all: false,
+        }
+    }
+}
+
+/// Why authtap cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {}", words(why))]
+    Listen {
+        /// The address asked for.
+        address: SocketAddr,
+        /// The operating system's error.
+        why: io::Error,
+    },
+}
+
+fn words(why: &io::Error) -> String {
+    match why.kind() {
+        io::ErrorKind::AddrInUse => "address already in use by another program".to_owned(),
+        io::ErrorKind::AddrNotAvailable => "this machine does not have the address".to_owned(),
+        io::ErrorKind::PermissionDenied => "not permitted (ports below 1024 need a privilege)".to_owned(),
+        _ => why.to_string(),
+    }
+}
+
+/// Listening on every site, and accepting nothing yet: the addresses are known before the first connection.
+#[derive(Debug)]
+pub struct Listening {
+    sites: Vec<(TcpListener, SocketAddr, SiteConfig)>,
+}
+
+impl Listening {
+    /// Binds every site, or none. Needs a runtime around it.
+    pub fn bind(sites: Vec<SiteConfig>) -> Result<Self, StartError> {
+        let sites = sites
+            .into_iter()
+            .map(|site| {
+                let (listener, address) =
+                    listen(site.listen).map_err(|why| StartError::Listen { address: site.listen, why })?;
+                Ok((listener, address, site))
+            })
+            .collect::<Result<_, StartError>>()?;
+        Ok(Self { sites })
+    }
+
+    /// The real addresses, in the order of the sites.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.sites.iter().map(|(_, address, _)| *address).collect()
+    }
+
+    /// Begins to accept.
+    pub fn serve(self, feed: &Feed) -> Server {
+        let addresses = self.addresses();
+        let (stop, stopping) = watch::channel(None);
+        let mut open = Vec::new();
+        let accepting = self
+            .sites
+            .into_iter()
+            .map(|(listener, _, config)| {
+                let count = Arc::new(AtomicUsize::new(0));
+                open.push(Arc::clone(&count));
+                let site = Arc::new(Site {
+                    dialler: Dialler::new(config.upstream, config.connect_timeout),
+                    tls: config.tls,
+                    handshake_timeout: config.connect_timeout,
+                    idle_timeout: config.idle_timeout,
+                    max_connections: config.max_connections,
+                    tell_all: config.tell_all,
+                    feed: feed.clone(),
+                    open: count,
+                });
+                tokio::spawn(accept(listener, site, stopping.clone()))
+            })
+            .collect();
+        Server { addresses, accepting, stop, open }
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // On Windows SO_REUSEADDR would let two programs take the same port.
+    #[cfg(not(windows))]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    let listener = socket.listen(BACKLOG)?;
+    let real = listener.local_addr()?;
+    Ok((listener, real))
+}
+
+/// The running relays of all sites.
+#[derive(Debug)]
+pub struct Server {
+    addresses: Vec<SocketAddr>,
+    accepting: Vec<JoinHandle<()>>,
+    stop: watch::Sender<Option<Duration>>,
+    open: Vec<Arc<AtomicUsize>>,
+}
+
+impl Server {
+    /// The real addresses, in the order of the sites.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Connections that are open now, refused ones included while they are being told.
+    pub fn connections(&self) -> usize {
+        self.open.iter().map(|n| n.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Stops accepting, lets open connections finish for at most `grace`, then cuts them. When it returns, every
+    /// connection's end has been told.
+    pub async fn stop(self, grace: Duration) {
+        self.stop.send_replace(Some(grace));
+        for site in self.accepting {
+            if let Err(error) = site.await {
+                tracing::warn!(%error, "an accepting task failed");
+            }
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, site: Arc<Site>, mut stopping: watch::Receiver<Option<Duration>>) {
+    let mut tasks = JoinSet::new();
+    let mut warned = None;
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((tcp, client)) => {
+                    if let Some(connection) = Connection::new(&site, tcp, client) {
+                        tasks.spawn(connection);
+                    }
+                }
+                Err(error) => {
+                    warn(&error, site.feed.now(), &mut warned);
+                    // The client's own haste (ECONNABORTED) costs nothing; want of descriptors does not pass at once.
+                    if error.kind() != io::ErrorKind::ConnectionAborted {
+                        tokio::time::sleep(REST).await;
+                    }
+                }
+            },
+            Some(ended) = tasks.join_next(), if !tasks.is_empty() => report(ended),
+            _ = stopping.changed() => break,
+        }
+    }
+    drop(listener);
+    let grace = stopping.borrow().unwrap_or_default();
+    let finish = async {
+        while let Some(ended) = tasks.join_next().await {
+            report(ended);
+        }
+    };
+    if tokio::time::timeout(grace, finish).await.is_err() {
+        tracing::debug!(open = tasks.len(), "the grace period is over; open connections are cut");
+        tasks.shutdown().await;
+    }
+}
+
+fn report(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::warn!(%error, "the task of a connection failed; the connection is lost");
+    }
+}
+
+fn warn(error: &io::Error, now: Stamp, warned: &mut Option<Stamp>) {
+    if warned.is_none_or(|last| now.since(last) >= WARN_EVERY) {
+        *warned = Some(now);
+        tracing::warn!(%error, "cannot accept a connection; accepting goes on");
+    }
+}

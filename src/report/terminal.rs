@@ -1,0 +1,411 @@
+//! A report as text, for a tired person at an 80-column terminal: the verdict first, then why, then what is well,
+//! then what was not seen.
+
+use super::text::{columns, counted, grouped, wrap};
+use super::view::{Group, Outcomes, View};
+use crate::model::finding::{Basis, Evidence, Severity};
+use crate::model::{Stamp, TapId};
+
+const WIDTH: usize = 80;
+
+/// Connections that a finding's text names; the JSON has all.
+const NAMED_CONNECTIONS: usize = 8;
+
+/// The whole report.
+pub fn report(view: &View, colours: bool) -> String {
+    let mut page = Page::new(view, colours);
+    page.head();
+    page.verdict();
+    if !view.findings.is_empty() {
+        page.heading("Findings");
+        for (i, group) in view.findings.iter().enumerate() {
+            page.finding(i + 1, group);
+        }
+    }
+    page.heading("Pairing");
+    page.pairing();
+    page.heading("Seen");
+    page.seen();
+    if view.blind.gaps > 0 || view.blind.connections > 0 || view.blind.dropped > 0 {
+        page.heading("Not seen");
+        page.not_seen();
+    }
+    page.out
+}
+
+/// The few lines at the end of `authtap run`.
+pub fn summary(view: &View) -> String {
+    let mut page = Page::new(view, false);
+    page.verdict_lines(true);
+    for group in view.findings.iter().skip(1) {
+        page.indented(&format!(
+            "Also: {} ({}, {}), {}.",
+            group.title,
+            group.severity.name(),
+            group.basis.name(),
+            times(group.count)
+        ));
+    }
+    page.pairing();
+    page.seen();
+    if view.blind.gaps > 0 || view.blind.connections > 0 || view.blind.dropped > 0 {
+        page.not_seen();
+    }
+    page.out
+}
+
+struct Page<'a> {
+    view: &'a View,
+    colours: bool,
+    /// With captures of several taps, a connection's number alone says nothing.
+    several: bool,
+    out: String,
+}
+
+impl<'a> Page<'a> {
+    fn new(view: &'a View, colours: bool) -> Self {
+        Self { view, colours, several: view.taps.len() > 1, out: String::new() }
+    }
+
+    fn head(&mut self) {
+        let view = self.view;
+        for tap in &view.taps {
+            let Some((_, start)) = &tap.start else {
+                continue;
+            };
+            let upstream = start.upstream.join(", ");
+            let name = if self.several { format!("tap {}, ", tap.tap) } else { String::new() };
+            self.para(&format!("authtap {}, {name}in front of {upstream}", start.version));
+        }
+        if let Some((first, last)) = view.period {
+            let (first, last) = (second(first), second(last));
+            // The date once, when it is the same.
+            let last = match (first.split_once(' '), last.split_once(' ')) {
+                (Some((date, _)), Some((same, time))) if date == same => time,
+                _ => &last,
+            };
+            self.para(&format!("{first} to {last} UTC"));
+        }
+    }
+
+    fn heading(&mut self, text: &str) {
+        let text = text.to_uppercase();
+        let text = self.paint("1", &text);
+        self.out.push('\n');
+        self.out.push_str(&text);
+        self.out.push('\n');
+    }
+
+    fn paint(&self, code: &str, text: &str) -> String {
+        if self.colours { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    fn para(&mut self, text: &str) {
+        wrap(&mut self.out, text, WIDTH, "", "");
+    }
+
+    fn indented(&mut self, text: &str) {
+        wrap(&mut self.out, text, WIDTH, "  ", "  ");
+    }
+
+    fn labelled(&mut self, label: &str, text: &str) {
+        wrap(&mut self.out, text, WIDTH, &format!("  {label:<12}"), "              ");
+    }
+
+    fn verdict(&mut self) {
+        self.heading("Verdict");
+        self.verdict_lines(false);
+    }
+
+    /// What is broken, whose fault it is, how sure that is, what to change; the whole of it where no finding follows.
+    fn verdict_lines(&mut self, whole_fix: bool) {
+        let view = self.view;
+        let Some(worst) = view.findings.first() else {
+            let text = nothing_found(view);
+            self.indented(&text);
+            return;
+        };
+        self.labelled("Broken", &worst.summary);
+        if let Some(place) = worst.cause.place() {
+            self.labelled("Where", place);
+        }
+        self.labelled("How sure", how_sure(worst.basis));
+        let (first, rest) = worst.fix.split_once('\n').unwrap_or((&worst.fix, ""));
+        if whole_fix || rest.is_empty() {
+            self.labelled("Change", &worst.fix);
+        } else {
+            let first = first.trim_end_matches([':', '.', ' ']);
+            self.labelled("Change", &format!("{first} (details below)"));
+        }
+        if whole_fix {
+            return;
+        }
+        let same = view.findings.iter().skip(1).filter(|g| g.cause == worst.cause);
+        let titles: Vec<&str> = same.map(|g| g.title.as_str()).collect();
+        if worst.cause.place().is_some() && !titles.is_empty() {
+            self.labelled("Same cause", &titles.join("; "));
+        }
+    }
+
+    fn finding(&mut self, number: usize, group: &Group) {
+        let severity = group.severity.name().to_uppercase();
+        let code = match group.severity {
+            Severity::Critical | Severity::High => "1;31",
+            Severity::Medium => "1;33",
+            Severity::Low | Severity::Info => "1;36",
+        };
+        let label = format!("{number}. {severity}  ");
+        let mut title = String::new();
+        let hang = " ".repeat(columns(&label));
+        wrap(&mut title, &group.title, WIDTH, &label, &hang);
+        // Painted after wrapping, so that the codes do not count as columns.
+        let title = title.replacen(&severity, &self.paint(code, &severity), 1);
+        if number > 1 {
+            self.out.push('\n');
+        }
+        self.out.push_str(&title);
+        let span = if group.first_at == group.last_at {
+            format!("at {}", self.time(group.first_at))
+        } else {
+            format!("{} to {}", self.time(group.first_at), self.time(group.last_at))
+        };
+        self.indented(&format!("{}, {}, {span}{}", group.slug, times(group.count), self.named_connections(group)));
+        self.out.push('\n');
+        self.indented(&group.summary);
+        if !group.evidence.is_empty() {
+            self.out.push('\n');
+            self.indented(&format!("How authtap knows ({}):", group.basis.name()));
+            for (tap, evidence) in &group.evidence {
+                self.evidence(tap, evidence);
+            }
+        }
+        self.out.push('\n');
+        self.indented("Fix:");
+        wrap(&mut self.out, &group.fix, WIDTH, "    ", "    ");
+    }
+
+    fn evidence(&mut self, tap: &TapId, evidence: &Evidence) {
+        let mut place = Vec::new();
+        if self.several {
+            place.push(format!("tap {tap}"));
+        }
+        if let Some(connection) = evidence.connection {
+            place.push(format!("connection {connection}"));
+        }
+        if let Some(exchange) = evidence.exchange {
+            place.push(format!("exchange {exchange}"));
+        }
+        if let Some(message) = &evidence.message {
+            place.push(message.clone());
+        }
+        if let Some(at) = evidence.at {
+            place.push(self.time(at));
+        }
+        let text =
+            if place.is_empty() { evidence.says.clone() } else { format!("{}: {}", place.join(", "), evidence.says) };
+        let mark = if evidence.primary { "  * " } else { "  - " };
+        wrap(&mut self.out, &text, WIDTH, mark, "    ");
+    }
+
+    fn named_connections(&self, group: &Group) -> String {
+        if group.connections.is_empty() {
+            return String::new();
+        }
+        let names: Vec<String> = group
+            .connections
+            .iter()
+            .take(NAMED_CONNECTIONS)
+            .map(|(tap, c)| if self.several { format!("{tap}/{c}") } else { c.to_string() })
+            .collect();
+        let more = group.connections.len().saturating_sub(NAMED_CONNECTIONS);
+        let word = if group.connections.len() == 1 { "connection" } else { "connections" };
+        let more = if more > 0 { format!(" and {} more", grouped(more as u64)) } else { String::new() };
+        format!(", {word} {}{more}", names.join(", "))
+    }
+
+    fn pairing(&mut self) {
+        let p = &self.view.pairing;
+        let mut whole = Vec::new();
+        match p.paired {
+            0 => {}
+            1 => whole.push("1 NTLM handshake, answered on the connection that was challenged".to_owned()),
+            n => whole
+                .push(format!("{} NTLM handshakes, each answered on the connection that was challenged", grouped(n))),
+        }
+        match p.kerberos {
+            0 => {}
+            1 => whole.push("1 Kerberos logon, whole on its connection".to_owned()),
+            n => whole.push(format!("{} Kerberos logons, each whole on its connection", grouped(n))),
+        }
+        let whole = whole.join("; ");
+        let text = if p.verified {
+            format!("Pairing verified: {whole}.")
+        } else {
+            let why: Vec<&str> = p.because.iter().map(|b| reason(b)).collect();
+            let mut text = format!("Pairing not verified: {}.", why.join("; "));
+            if !whole.is_empty() {
+                text = format!("{text} Whole, nevertheless: {whole}.");
+            }
+            text
+        };
+        self.indented(&text);
+        if p.unproved > 0 {
+            self.indented(&format!(
+                "{} more came in order on one connection; their clients sent nothing that could be compared with \
+                 the challenge.",
+                counted(p.unproved, "NTLM logon", "NTLM logons")
+            ));
+        }
+        if p.single > 0 {
+            self.indented(&format!(
+                "{} by Basic, Digest or bearer token: each request stands alone, nothing to pair.",
+                counted(p.single, "logon", "logons")
+            ));
+        }
+    }
+
+    fn seen(&mut self) {
+        let view = self.view;
+        self.indented(&format!(
+            "{} from {}, {}, {} with status 401.",
+            counted(view.connections, "connection", "connections"),
+            counted(view.clients, "client address", "client addresses"),
+            counted(view.exchanges, "request", "requests"),
+            counted(view.refusals, "answer", "answers"),
+        ));
+        if view.handshakes.total() == 0 {
+            self.indented("No handshakes.");
+            return;
+        }
+        self.indented(&format!("Handshakes: {}.", outcomes(view.handshakes)));
+        if view.schemes.len() > 1 {
+            for (scheme, counts) in &view.schemes {
+                self.indented(&format!("- {scheme}: {}", outcomes(*counts)));
+            }
+        }
+    }
+
+    fn not_seen(&mut self) {
+        let blind = &self.view.blind;
+        let mut parts = Vec::new();
+        if blind.connections > 0 {
+            parts.push(format!(
+                "{} could not be followed to the end",
+                counted(blind.connections, "connection", "connections")
+            ));
+        }
+        if blind.dropped > 0 {
+            parts.push(format!("{} dropped", counted(blind.dropped, "observation", "observations")));
+        }
+        if blind.gaps > 0 {
+            parts.push(counted(blind.gaps, "gap", "gaps"));
+        }
+        self.indented(&format!(
+            "{}. The traffic itself was not held up. What is above holds only for what was seen.",
+            parts.join(", ")
+        ));
+        for (tap, connection, at, why) in &blind.told {
+            let place = match (self.several, connection) {
+                (true, Some(c)) => format!("tap {tap}, connection {c}, "),
+                (true, None) => format!("tap {tap}, "),
+                (false, Some(c)) => format!("connection {c}, "),
+                (false, None) => String::new(),
+            };
+            let text = format!("{place}{}: {why}", self.time(*at));
+            wrap(&mut self.out, &text, WIDTH, "  - ", "    ");
+        }
+    }
+
+    /// The time of day, with the date when it is not that of the report's first event.
+    fn time(&self, at: Stamp) -> String {
+        let text = at.to_string();
+        let first = self.view.period.map(|(first, _)| first.to_string());
+        match (text.split_once('T'), first.as_deref().and_then(|f| f.split_once('T'))) {
+            (Some((date, time)), Some((first, _))) if date == first => time.trim_end_matches('Z').to_owned(),
+            _ => text,
+        }
+    }
+}
+
+/// Without findings: what can be said then.
+fn nothing_found(view: &View) -> String {
+    let unseen = view.blind.gaps > 0 || view.blind.connections > 0 || view.blind.dropped > 0;
+    let seen_all = if unseen { " Something was not seen, though: see below." } else { "" };
+    let h = view.handshakes;
+    if view.connections == 0 && view.exchanges == 0 {
+        return format!("No traffic seen. Nothing can be said: do the clients come through authtap?{seen_all}");
+    }
+    if h.total() == 0 && view.refusals == 0 {
+        return format!(
+            "No authentication seen: no 401 and no handshake among {}. Nothing can be said about \
+             it.{seen_all}",
+            counted(view.exchanges, "request", "requests")
+        );
+    }
+    if h.total() == 0 {
+        return format!(
+            "No finding. {} with status 401, and no client began a handshake.{seen_all}",
+            counted(view.refusals, "answer", "answers")
+        );
+    }
+    if h.authenticated == h.total() {
+        return format!(
+            "Nothing is broken: {} succeeded. (A 401 before each NTLM logon is how NTLM works.){seen_all}",
+            if h.total() == 1 {
+                "the one handshake that was seen".to_owned()
+            } else {
+                format!("all {} handshakes that were seen", grouped(h.total()))
+            }
+        );
+    }
+    format!("No finding, among {}: {}.{seen_all}", counted(h.total(), "handshake", "handshakes"), outcomes(h))
+}
+
+fn outcomes(x: Outcomes) -> String {
+    let parts: Vec<String> = [
+        (x.authenticated, "authenticated"),
+        (x.rejected, "rejected"),
+        (x.broken, "broken"),
+        (x.abandoned, "abandoned"),
+    ]
+    .into_iter()
+    .filter(|(n, _)| *n > 0)
+    .map(|(n, name)| format!("{} {name}", grouped(n)))
+    .collect();
+    if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
+}
+
+fn times(n: u64) -> String {
+    match n {
+        1 => "once".to_owned(),
+        2 => "twice".to_owned(),
+        n => format!("{} times", grouped(n)),
+    }
+}
+
+/// To the second, for people.
+fn second(at: Stamp) -> String {
+    let text = at.to_string();
+    match text.get(..19) {
+        Some(short) if text.as_bytes().get(10) == Some(&b'T') => short.replace('T', " "),
+        _ => text,
+    }
+}
+
+const fn how_sure(basis: Basis) -> &'static str {
+    match basis {
+        Basis::Observed => "observed: the bytes and the connections' events prove it",
+        Basis::Inferred => "inferred: the fact is certain, this cause is the likeliest of several",
+        Basis::Suspected => "suspected: the pattern fits; other causes are possible",
+    }
+}
+
+fn reason(because: &str) -> &'static str {
+    match because {
+        "no-logon" => "no NTLM or Kerberos logon was seen to succeed whole",
+        "broken-handshakes" => "handshakes were broken",
+        "findings" => "a finding above speaks against it",
+        "gaps" => "authtap did not see everything",
+        _ => "see the findings",
+    }
+}

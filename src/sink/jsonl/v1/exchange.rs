@@ -1,0 +1,164 @@
+//! `exchange`: a request and its response, redacted.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::text::{self, Unfit};
+use super::token::AuthField;
+use crate::model::{ConnectionId, event, http};
+
+/// A request and its response, as far as it came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Exchange {
+    /// The connection.
+    pub connection: u64,
+    /// Its number on that connection: 1, 2, …
+    pub exchange: u32,
+    /// The request.
+    pub request: Request,
+    /// Status codes of the interim (1xx) responses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub interim: Vec<u16>,
+    /// The response; absent when none came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response: Option<Response>,
+    /// The request's credentials, decoded and without secrets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorization: Option<AuthField>,
+    /// The response's challenges, decoded.
+    #[serde(default)]
+    pub challenges: Vec<AuthField>,
+    /// When its parts passed.
+    pub times: Times,
+    /// What it was in its handshake.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leg: Option<String>,
+}
+
+/// A request without secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Request {
+    /// As sent.
+    pub method: String,
+    /// As sent, the values of query parameters replaced.
+    pub target: String,
+    /// `HTTP/1.1` or `HTTP/1.0`.
+    pub version: String,
+    /// Name and value of each field line in order; values redacted.
+    #[serde(default)]
+    pub headers: Vec<(String, String)>,
+    /// Bytes of the body.
+    #[serde(default)]
+    pub body_bytes: u64,
+}
+
+/// A response without secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Response {
+    /// Status code.
+    pub status: u16,
+    /// As sent; may be empty.
+    #[serde(default)]
+    pub reason: String,
+    /// `HTTP/1.1` or `HTTP/1.0`.
+    #[serde(default)]
+    pub version: String,
+    /// Name and value of each field line in order; values redacted.
+    #[serde(default)]
+    pub headers: Vec<(String, String)>,
+    /// Bytes of the body.
+    #[serde(default)]
+    pub body_bytes: u64,
+}
+
+/// When the parts of an exchange passed authtap.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Times {
+    /// First byte of the request.
+    pub request: String,
+    /// Last byte of the request's head.
+    pub request_head: String,
+    /// Last byte of the response's head.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_head: Option<String>,
+    /// Last byte of the response.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<String>,
+}
+
+fn pairs(headers: &[http::Header]) -> Vec<(String, String)> {
+    headers.iter().map(|h| (h.name.clone(), h.value.clone())).collect()
+}
+
+fn to_headers(pairs: Vec<(String, String)>) -> Vec<http::Header> {
+    pairs.into_iter().map(|(name, value)| http::Header { name, value }).collect()
+}
+
+impl From<&event::Exchange> for Exchange {
+    fn from(x: &event::Exchange) -> Self {
+        Self {
+            connection: x.connection.0,
+            exchange: x.exchange,
+            request: Request {
+                method: x.request.method.clone(),
+                target: x.request.target.clone(),
+                version: x.request.version.clone(),
+                headers: pairs(&x.request.headers),
+                body_bytes: x.request_body,
+            },
+            interim: x.interim.clone(),
+            response: x.response.as_ref().map(|r| Response {
+                status: r.status,
+                reason: r.reason.clone(),
+                version: r.version.clone(),
+                headers: pairs(&r.headers),
+                body_bytes: x.response_body,
+            }),
+            authorization: x.authorization.as_ref().map(Into::into),
+            challenges: x.challenges.iter().map(Into::into).collect(),
+            times: Times {
+                request: text::stamp(x.times.request),
+                request_head: text::stamp(x.times.request_head),
+                response_head: x.times.response_head.map(text::stamp),
+                end: x.times.end.map(text::stamp),
+            },
+            leg: x.leg.clone(),
+        }
+    }
+}
+
+impl TryFrom<Exchange> for event::Exchange {
+    type Error = Unfit;
+
+    fn try_from(x: Exchange) -> Result<Self, Unfit> {
+        let times = event::Times {
+            request: text::to_stamp("times.request", &x.times.request)?,
+            request_head: text::to_stamp("times.request_head", &x.times.request_head)?,
+            response_head: text::to_stamp_opt("times.response_head", x.times.response_head.as_deref())?,
+            end: text::to_stamp_opt("times.end", x.times.end.as_deref())?,
+        };
+        Ok(Self {
+            connection: ConnectionId(x.connection),
+            exchange: x.exchange,
+            request_body: x.request.body_bytes,
+            request: http::Request {
+                method: x.request.method,
+                target: x.request.target,
+                version: x.request.version,
+                headers: to_headers(x.request.headers),
+            },
+            interim: x.interim,
+            response_body: x.response.as_ref().map_or(0, |r| r.body_bytes),
+            response: x.response.map(|r| http::Response {
+                status: r.status,
+                reason: r.reason,
+                version: r.version,
+                headers: to_headers(r.headers),
+            }),
+            authorization: x.authorization.map(TryInto::try_into).transpose()?,
+            challenges: x.challenges.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            times,
+            leg: x.leg,
+        })
+    }
+}

@@ -1,0 +1,102 @@
+//! `gap`: what was not seen.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{ConnectionId, event};
+
+/// Something was not seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Gap {
+    /// The connection; absent when all may be concerned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<u64>,
+    /// Why.
+    #[serde(flatten)]
+    pub what: GapWhat,
+}
+
+/// Why something was not seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "what", rename_all = "kebab-case")]
+pub enum GapWhat {
+    /// The queue to the observer was full.
+    QueueFull {
+        /// Observations that were dropped.
+        dropped: u64,
+    },
+    /// The bytes could not be followed; the connection is blind from here.
+    Unparsable {
+        /// Whose bytes.
+        from: Sender,
+        /// Bytes of that direction before the place.
+        offset: u64,
+        /// What was expected and what came.
+        why: String,
+    },
+    /// The observer failed and was started anew.
+    ObserverLost {
+        /// The failure, in words.
+        why: String,
+    },
+    /// A sink could not write.
+    SinkFailed {
+        /// The sink's name.
+        sink: String,
+        /// Events that it did not write.
+        dropped: u64,
+        /// The error.
+        why: String,
+    },
+}
+
+/// A direction, by its sender.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Sender {
+    /// The client.
+    Client,
+    /// The server behind authtap.
+    Upstream,
+}
+
+impl From<&event::Gap> for Gap {
+    fn from(x: &event::Gap) -> Self {
+        Self {
+            connection: x.connection.map(|c| c.0),
+            what: match &x.what {
+                event::GapWhat::QueueFull { dropped } => GapWhat::QueueFull { dropped: *dropped },
+                event::GapWhat::Unparsable { from, offset, why } => GapWhat::Unparsable {
+                    from: if *from == "client" { Sender::Client } else { Sender::Upstream },
+                    offset: *offset,
+                    why: why.clone(),
+                },
+                event::GapWhat::ObserverLost { why } => GapWhat::ObserverLost { why: why.clone() },
+                event::GapWhat::SinkFailed { sink, dropped, why } => {
+                    GapWhat::SinkFailed { sink: sink.clone(), dropped: *dropped, why: why.clone() }
+                }
+            },
+        }
+    }
+}
+
+impl From<Gap> for event::Gap {
+    fn from(x: Gap) -> Self {
+        Self {
+            connection: x.connection.map(ConnectionId),
+            what: match x.what {
+                GapWhat::QueueFull { dropped } => event::GapWhat::QueueFull { dropped },
+                GapWhat::Unparsable { from, offset, why } => event::GapWhat::Unparsable {
+                    from: match from {
+                        Sender::Client => "client",
+                        Sender::Upstream => "upstream",
+                    },
+                    offset,
+                    why,
+                },
+                GapWhat::ObserverLost { why } => event::GapWhat::ObserverLost { why },
+                GapWhat::SinkFailed { sink, dropped, why } => event::GapWhat::SinkFailed { sink, dropped, why },
+            },
+        }
+    }
+}

@@ -1,0 +1,370 @@
+//! The capture file being written: its sink, its rotation, and a disk that fills.
+
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use super::reader::begins_like_capture;
+use super::v1::Line;
+use crate::model::TapId;
+use crate::model::event::{Event, What};
+use crate::sink::Sink;
+
+/// Lines wait here before they are written, so that a busy site costs one system call for many lines.
+const BUFFER: usize = 64 * 1024;
+
+/// So much may wait while the disk is full; past that, events are refused (and told by the observer as a gap).
+const BACKLOG: usize = 1024 * 1024;
+
+/// Sizes of a capture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// A file of this size is set aside and a new one begun.
+    pub file: u64,
+    /// All files of the capture together: the oldest ones are deleted.
+    pub total: u64,
+}
+
+impl Default for Limits {
+    /// 64 MiB a file, 512 MiB in all.
+    fn default() -> Self {
+        Self { file: 64 * 1024 * 1024, total: 512 * 1024 * 1024 }
+    }
+}
+
+/// Why a capture cannot be begun at a path.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Something else is there; authtap does not write over it.
+    #[error(
+        "capture file {}: the file there is not an authtap capture; authtap does not overwrite it",
+        path.display()
+    )]
+    Foreign {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A directory, a link, a device.
+    #[error("capture file {}: {what} is there, a regular file or nothing is needed", path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+        /// What is there.
+        what: &'static str,
+    },
+    /// The operating system refused.
+    #[error("capture file {}: {doing}: {source}", path.display())]
+    Io {
+        /// The path.
+        path: PathBuf,
+        /// What authtap was doing.
+        doing: &'static str,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// Opens a new file; replaced in tests to stand for a disk with faults.
+type Opener = Box<dyn Fn(&Path) -> io::Result<Box<dyn Write + Send>> + Send>;
+
+/// The capture file as a [`Sink`].
+///
+/// An event that `write` took with `Ok` is in the file or waits to be written; after an error nothing of it is. The
+/// file never holds half a line in its middle: what a full disk cut off is continued at the same byte.
+pub struct CaptureFile {
+    path: PathBuf,
+    limits: Limits,
+    tap: TapId,
+    open: Opener,
+    /// `None` after a rotation whose new file could not be made; the next write tries again.
+    file: Option<Box<dyn Write + Send>>,
+    /// Bytes of the current file, waiting ones included.
+    size: u64,
+    waiting: Vec<u8>,
+    /// The `start` line: written again at the head of each file.
+    start: Option<String>,
+    /// Bytes of the current file before the first event of its own.
+    head: u64,
+    /// Older files, oldest first, with their sizes.
+    older: VecDeque<(PathBuf, u64)>,
+    next_number: u64,
+}
+
+impl CaptureFile {
+    /// Begins a capture at `path`, mode 0600. A capture that is there already is set aside as `PATH.N`; any other file
+    /// is left alone and refused.
+    pub fn create(path: &Path, tap: TapId, limits: Limits) -> Result<Self, OpenError> {
+        Self::with_opener(path, tap, limits, Box::new(open_private))
+    }
+
+    fn with_opener(path: &Path, tap: TapId, limits: Limits, open: Opener) -> Result<Self, OpenError> {
+        let fail = |doing| move |source| OpenError::Io { path: path.to_owned(), doing, source };
+        let existing = existing(path)?;
+        let mut capture = Self {
+            path: path.to_owned(),
+            limits,
+            tap,
+            open,
+            file: None,
+            size: 0,
+            waiting: Vec::new(),
+            start: None,
+            head: 0,
+            older: VecDeque::new(),
+            next_number: 1,
+        };
+        capture.find_older().map_err(fail("looking for older files"))?;
+        match existing {
+            Existing::Nothing => {}
+            Existing::Empty => {
+                std::fs::remove_file(path).map_err(fail("removing the empty file there"))?;
+            }
+            Existing::Capture(size) => capture.set_aside(size).map_err(fail("setting the older capture aside"))?,
+        }
+        capture.file = Some((capture.open)(path).map_err(fail("creating it"))?);
+        capture.enforce_total();
+        Ok(capture)
+    }
+
+    /// Where the current file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The older files that are still there, oldest first.
+    pub fn older(&self) -> impl Iterator<Item = &Path> {
+        self.older.iter().map(|(path, _)| path.as_path())
+    }
+
+    /// Finds `PATH.N`, those of earlier runs included.
+    fn find_older(&mut self) -> io::Result<()> {
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(folder_of(&self.path))? {
+            let Ok(entry) = entry else { continue };
+            let Some(number) = number_of(&self.path, &entry.path()) else {
+                continue;
+            };
+            self.next_number = self.next_number.max(number.saturating_add(1));
+            // What is not a capture is neither counted nor ever deleted.
+            if let Ok(Existing::Capture(size)) = existing(&entry.path()) {
+                found.push((number, entry.path(), size));
+            }
+        }
+        found.sort_unstable();
+        self.older = found.into_iter().map(|(_, path, size)| (path, size)).collect();
+        Ok(())
+    }
+
+    /// Renames the current file to the next number. A name once given stays: a report that names it remains true.
+    fn set_aside(&mut self, size: u64) -> io::Result<()> {
+        let to = loop {
+            let to = numbered(&self.path, self.next_number);
+            self.next_number = self.next_number.saturating_add(1);
+            // `rename` replaces silently; nothing of somebody else's may be lost that way.
+            if to.symlink_metadata().is_err() {
+                break to;
+            }
+        };
+        std::fs::rename(&self.path, &to)?;
+        self.older.push_back((to, size));
+        Ok(())
+    }
+
+    /// Deletes the oldest files until a full current file fits under the total.
+    fn enforce_total(&mut self) {
+        let mut sum: u64 = self.older.iter().map(|(_, size)| *size).sum();
+        while sum.saturating_add(self.limits.file) > self.limits.total {
+            let Some((path, size)) = self.older.pop_front() else {
+                break;
+            };
+            // A file that somebody removed meanwhile is as good as deleted; one that cannot be is left to them.
+            let _ = std::fs::remove_file(path);
+            sum = sum.saturating_sub(size);
+        }
+    }
+
+    fn rotate(&mut self) -> io::Result<()> {
+        self.drain()?;
+        if self.file.is_some() {
+            // Without the file there (an administrator moved it) there is nothing to set aside.
+            if self.path.symlink_metadata().is_ok() {
+                self.set_aside(self.size)?;
+            }
+            self.file = None;
+        }
+        self.reopen()?;
+        self.enforce_total();
+        Ok(())
+    }
+
+    fn reopen(&mut self) -> io::Result<()> {
+        self.file = Some((self.open)(&self.path)?);
+        self.size = 0;
+        self.head = 0;
+        if let Some(start) = self.start.clone() {
+            self.append(&start);
+            self.head = self.size;
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, line: &str) {
+        self.waiting.extend_from_slice(line.as_bytes());
+        self.waiting.push(b'\n');
+        self.size = self.size.saturating_add(line.len() as u64 + 1);
+    }
+
+    /// Writes what waits. What could not be written stays, to be continued at the same byte.
+    fn drain(&mut self) -> io::Result<()> {
+        let Some(file) = self.file.as_mut() else {
+            return Err(io::Error::other("the next capture file could not be made"));
+        };
+        let mut done = 0;
+        let result = loop {
+            let rest = self.waiting.get(done..).unwrap_or_default();
+            if rest.is_empty() {
+                break Ok(());
+            }
+            match file.write(rest) {
+                Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => done += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => break Err(e),
+            }
+        };
+        self.waiting.drain(..done.min(self.waiting.len()));
+        result
+    }
+
+    fn take(&mut self, event: &Event) -> io::Result<()> {
+        let line = Line::of(&self.tap, event).to_json().map_err(io::Error::other)?;
+        if self.file.is_none() {
+            self.reopen()?;
+        }
+        let length = line.len() as u64 + 1;
+        if self.size > self.head && self.size.saturating_add(length) > self.limits.file {
+            self.rotate()?;
+        }
+        if self.waiting.len() + line.len() > BACKLOG && !self.waiting.is_empty() {
+            self.drain()?;
+        }
+        self.append(&line);
+        if matches!(event.what, What::Start(_)) {
+            self.start = Some(line);
+        }
+        // An incident is followed with `tail -f`: what matters is written at once. The line is kept if that fails, so
+        // the event itself is not lost and `flush` tells the trouble.
+        if self.waiting.len() >= BUFFER || matters(&event.what) {
+            let _ = self.drain();
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for CaptureFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CaptureFile").field("path", &self.path).field("size", &self.size).finish_non_exhaustive()
+    }
+}
+
+impl Sink for CaptureFile {
+    fn name(&self) -> &'static str {
+        "capture"
+    }
+
+    fn write(&mut self, event: &Event) -> Result<(), String> {
+        self.take(event).map_err(|e| format!("{}: {e}", self.path.display()))
+    }
+
+    fn flush(&mut self) -> Result<(), String> {
+        let result = if self.file.is_none() { self.reopen().and_then(|()| self.drain()) } else { self.drain() };
+        result.map_err(|e| format!("{}: {e}", self.path.display()))
+    }
+}
+
+impl Drop for CaptureFile {
+    fn drop(&mut self) {
+        let _ = self.flush();
+    }
+}
+
+/// Events that somebody is waiting for.
+fn matters(what: &What) -> bool {
+    match what {
+        What::Start(_) | What::Handshake(_) | What::Gap(_) | What::Finding(_) | What::Stop(_) => true,
+        What::ConnectionClose(close) => close.mid_handshake,
+        What::ConnectionOpen(_) | What::Exchange(_) => false,
+    }
+}
+
+enum Existing {
+    Nothing,
+    Empty,
+    Capture(u64),
+}
+
+/// What is at a path. Links are not followed: `/tmp/c.jsonl` may be somebody else's link to somewhere.
+fn existing(path: &Path) -> Result<Existing, OpenError> {
+    let fail = |doing| move |source| OpenError::Io { path: path.to_owned(), doing, source };
+    let not_a_file = |what| OpenError::NotAFile { path: path.to_owned(), what };
+    let meta = match path.symlink_metadata() {
+        Ok(meta) => meta,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Existing::Nothing),
+        Err(e) => return Err(fail("looking at it")(e)),
+    };
+    if meta.is_dir() {
+        return Err(not_a_file("a directory"));
+    }
+    if meta.is_symlink() {
+        return Err(not_a_file("a symbolic link"));
+    }
+    if !meta.is_file() {
+        return Err(not_a_file("a device, pipe or socket"));
+    }
+    if meta.len() == 0 {
+        return Ok(Existing::Empty);
+    }
+    let mut first = Vec::new();
+    File::open(path).and_then(|f| f.take(8).read_to_end(&mut first)).map_err(fail("reading the file there"))?;
+    if begins_like_capture(&first) {
+        Ok(Existing::Capture(meta.len()))
+    } else {
+        Err(OpenError::Foreign { path: path.to_owned() })
+    }
+}
+
+fn open_private(path: &Path) -> io::Result<Box<dyn Write + Send>> {
+    let mut options = OpenOptions::new();
+    // `create_new` follows no link and takes over nobody's file; appending survives a truncation by `> file`.
+    options.create_new(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    Ok(Box::new(options.open(path)?))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+fn numbered(path: &Path, number: u64) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{number}"));
+    PathBuf::from(name)
+}
+
+/// The number of `PATH.N`; `None` for another name.
+fn number_of(path: &Path, other: &Path) -> Option<u64> {
+    let own = path.file_name()?.to_str()?;
+    let other = other.file_name()?.to_str()?;
+    let digits = other.strip_prefix(own)?.strip_prefix('.')?;
+    digits.bytes().all(|b| b.is_ascii_digit()).then_some(())?;
+    digits.parse().ok()
+}
+
+#[cfg(test)]
+#[path = "writer_tests.rs"]
+mod tests;

@@ -1,0 +1,111 @@
+//! Authentication fields and cookies without what they prove.
+
+use super::super::field::{self, Auth};
+use super::super::scheme::{self, is_word};
+use super::{shown, size, url};
+use crate::model::auth::Scheme;
+
+/// Attributes of Set-Cookie whose values are no secret (RFC 6265 section 5.2 and its successors).
+const ATTRIBUTES: &[&str] =
+    &["domain", "expires", "httponly", "max-age", "partitioned", "priority", "samesite", "secure"];
+
+/// `Authorization`: the scheme, and sizes.
+pub(super) fn credentials(value: &[u8]) -> String {
+    let mut auth = field::credentials(value);
+    let named = auth.params.iter().all(|(name, _)| is_word(name));
+    if (!auth.faults.is_empty() || !named) && !auth.params.is_empty() {
+        // A lost quote may have made a name of a secret.
+        let count = auth.params.drain(..).count();
+        return format!("{} <{count} parameters>", one(&auth, |_| false));
+    }
+    one(&auth, |_| false)
+}
+
+/// `WWW-Authenticate`: schemes and open parameters as they are, tokens by size.
+pub(super) fn challenges(value: &[u8]) -> String {
+    let list: Vec<String> = field::challenges(value).iter().map(|auth| one(auth, scheme::is_open)).collect();
+    list.join(", ")
+}
+
+/// `Authentication-Info`: the names, and what of RFC 7615 is no proof.
+pub(super) fn info(value: &[u8]) -> String {
+    params(&field::parameters(value), |name| matches!(name, "nc" | "qop"))
+}
+
+fn one(auth: &Auth<'_>, open: impl Fn(&str) -> bool) -> String {
+    let mut parts = Vec::new();
+    if !auth.scheme_as_sent.is_empty() {
+        parts.push(shown(auth.scheme_as_sent.as_bytes()));
+    }
+    if let Some(token) = auth.token68 {
+        // The size of Basic credentials would give away the password's.
+        parts.push(if auth.scheme == Scheme::Basic {
+            "<token>".to_owned()
+        } else {
+            format!("<token, {} bytes>", token.bytes.len())
+        });
+    }
+    if !auth.params.is_empty() {
+        parts.push(params(&auth.params, open));
+    }
+    parts.join(" ")
+}
+
+fn params(list: &[(String, String)], open: impl Fn(&str) -> bool) -> String {
+    let list: Vec<String> = list
+        .iter()
+        .map(|(name, value)| {
+            let name = shown(name.as_bytes());
+            if open(&name) {
+                let escaped = value.replace('\\', "\\\\").replace('"', "\\\"");
+                format!("{name}=\"{}\"", shown(escaped.as_bytes()))
+            } else {
+                format!("{name}={}", size(value.as_bytes()))
+            }
+        })
+        .collect();
+    list.join(", ")
+}
+
+/// `Cookie`: names, and the sizes of values.
+pub(super) fn cookie(value: &[u8]) -> String {
+    let pairs: Vec<String> = value.split(|b| *b == b';').map(pair).collect();
+    pairs.join("; ")
+}
+
+/// `Set-Cookie`: as [`cookie`], and its attributes.
+pub(super) fn set_cookie(value: &[u8]) -> String {
+    let mut parts = value.split(|b| *b == b';');
+    let mut list: Vec<String> = parts.next().map(pair).into_iter().collect();
+    for part in parts {
+        let part = part.trim_ascii();
+        let (name, rest) = split_once(part, b'=');
+        let name = String::from_utf8_lossy(name).trim().to_ascii_lowercase();
+        list.push(match rest {
+            Some(path) if name == "path" => {
+                format!("Path={}", url::reference(path.trim_ascii()))
+            }
+            _ if ATTRIBUTES.contains(&name.as_str()) => shown(part),
+            _ => pair(part),
+        });
+    }
+    list.join("; ")
+}
+
+/// `name=value` as `name=<N bytes>`; without a name nothing is known to be harmless.
+fn pair(text: &[u8]) -> String {
+    let text = text.trim_ascii();
+    match split_once(text, b'=') {
+        (name, Some(value)) if !url::name_is_opaque(name, value) => {
+            format!("{}={}", shown(name), size(value))
+        }
+        _ if text.is_empty() => String::new(),
+        _ => size(text),
+    }
+}
+
+/// The bytes before the first `by`, and those after it when there is one.
+pub(super) fn split_once(bytes: &[u8], by: u8) -> (&[u8], Option<&[u8]>) {
+    let mut halves = bytes.splitn(2, |b| *b == by);
+    (halves.next().unwrap_or_default(), halves.next())
+}

@@ -1,0 +1,156 @@
+//! Requests whose exchange is not over: for each, what telling it takes.
+
+use super::interest::{Method, RequestFacts};
+use super::pool::Pool;
+use crate::model::event::Times;
+use crate::model::{ExchangeNo, Secret, Stamp};
+use crate::wire::observation::{Ended, RawExchange};
+use std::collections::VecDeque;
+
+/// Most interim responses whose status is kept; a server may send any number.
+const INTERIM: usize = 64;
+
+/// One request on its way, or answered and not over.
+#[derive(Debug)]
+pub(super) struct Pending {
+    /// The head, then two bytes for each interim status: so that a `100 Continue` costs no allocation of its own.
+    /// Empty once the response's head has come.
+    buffer: Vec<u8>,
+    head: u32,
+    pub(super) number: ExchangeNo,
+    pub(super) request: Stamp,
+    pub(super) request_head: Stamp,
+    /// Last byte of the response, once it has come.
+    pub(super) response_end: Option<Stamp>,
+    /// Content bytes of the request, once it has come whole.
+    pub(super) request_body: Option<u64>,
+    pub(super) method: Method,
+    /// `Authorization` or `Proxy-Authorization`.
+    pub(super) authorization: bool,
+    /// Told whatever the answer: the client changed, or an upgrade is asked for.
+    pub(super) told_anyway: bool,
+    /// The final response's head has come.
+    pub(super) answered: bool,
+    /// `Out::exchange` has it.
+    pub(super) told: bool,
+}
+
+impl Pending {
+    pub(super) fn new(
+        number: ExchangeNo,
+        request: Stamp,
+        request_head: Stamp,
+        head: Vec<u8>,
+        facts: &RequestFacts,
+        told_anyway: bool,
+    ) -> Self {
+        Self {
+            head: u32::try_from(head.len()).unwrap_or(u32::MAX),
+            buffer: head,
+            number,
+            request,
+            request_head,
+            response_end: None,
+            request_body: None,
+            method: facts.method,
+            authorization: facts.authorization,
+            told_anyway,
+            answered: false,
+            told: false,
+        }
+    }
+
+    /// An interim response came.
+    pub(super) fn interim(&mut self, status: u16) {
+        let statuses = self.buffer.len().saturating_sub(self.head()) / 2;
+        if statuses < INTERIM {
+            self.buffer.extend_from_slice(&status.to_be_bytes());
+        }
+    }
+
+    fn head(&self) -> usize {
+        usize::try_from(self.head).unwrap_or(usize::MAX)
+    }
+
+    /// The exchange for the observer, in memory of its own: the pool's buffers do not leave.
+    pub(super) fn exchange(&self, response: Option<(&[u8], Stamp)>) -> RawExchange {
+        let (head, interim) = self.buffer.split_at_checked(self.head()).unwrap_or((&self.buffer, &[]));
+        let (interim, _) = interim.as_chunks::<2>();
+        RawExchange {
+            exchange: self.number,
+            request: Secret::new(head.to_vec()),
+            response: response.map(|(head, _)| Secret::new(head.to_vec())),
+            interim: interim.iter().map(|s| u16::from_be_bytes(*s)).collect(),
+            times: Times {
+                request: self.request,
+                request_head: self.request_head,
+                response_head: response.map(|(_, at)| at),
+                end: None,
+            },
+        }
+    }
+
+    /// The end for the observer, `at` unless the response ended before.
+    pub(super) fn ended(&self, request_body: u64, response_body: u64, at: Stamp) -> Ended {
+        Ended {
+            exchange: self.number,
+            request_body: self.request_body.unwrap_or(request_body),
+            response_body,
+            end: self.response_end.unwrap_or(at),
+        }
+    }
+
+    /// The head is no longer needed; how many bytes it was.
+    pub(super) fn release(&mut self, pool: &mut Pool) -> usize {
+        let head = if self.buffer.is_empty() { 0 } else { self.head() };
+        pool.give(std::mem::take(&mut self.buffer));
+        head
+    }
+}
+
+/// Pending exchanges in order. The first lies inline: most clients do not pipeline.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    first: Option<Pending>,
+    #[expect(
+        clippy::box_collection,
+        reason = "it keeps every connection 24 bytes smaller, and is there only while a client pipelines"
+    )]
+    more: Option<Box<VecDeque<Pending>>>,
+}
+
+impl Queue {
+    pub(super) fn len(&self) -> usize {
+        usize::from(self.first.is_some()).saturating_add(self.more.as_ref().map_or(0, |more| more.len()))
+    }
+
+    pub(super) fn push(&mut self, pending: Pending) {
+        if self.first.is_none() {
+            self.first = Some(pending);
+        } else {
+            self.more.get_or_insert_default().push_back(pending);
+        }
+    }
+
+    pub(super) const fn first(&mut self) -> Option<&mut Pending> {
+        self.first.as_mut()
+    }
+
+    pub(super) fn last(&mut self) -> Option<&mut Pending> {
+        match self.more.as_mut().and_then(|more| more.back_mut()) {
+            Some(last) => Some(last),
+            None => self.first.as_mut(),
+        }
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Pending> {
+        let popped = self.first.take();
+        if let Some(more) = &mut self.more {
+            self.first = more.pop_front();
+            if more.is_empty() {
+                self.more = None;
+            }
+        }
+        popped
+    }
+}

@@ -1,0 +1,81 @@
+//! The catalogue's own rules, and the documents that are generated from it.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use authtap::finding::{Meta, catalogue};
+use authtap::track::handshake::table;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Compares a generated document with its file, or writes it with `AUTHTAP_BLESS=1`.
+pub(crate) fn same_as_file(path: &Path, text: &str) {
+    if std::env::var_os("AUTHTAP_BLESS").is_some() {
+        fs::create_dir_all(path.parent().expect("a folder")).expect("the folder");
+        fs::write(path, text).expect("the file");
+    }
+    let file = fs::read_to_string(path).unwrap_or_default();
+    assert!(file == text, "{} is not what the code says: run `make bless`", path.display());
+}
+
+fn sources() -> Vec<PathBuf> {
+    let mut out = Vec::new();
+    for area in fs::read_dir(root().join("src/finding")).expect("src/finding") {
+        let area = area.expect("an area").path();
+        if area.is_dir() {
+            out.extend(fs::read_dir(area).expect("an area").map(|e| e.expect("a file").path()));
+        }
+    }
+    out
+}
+
+/// A page without its fix, or a slug that is not the file's name, leaves a user searching.
+#[test]
+fn every_page_is_whole_and_every_file_registered() {
+    let slugs: BTreeSet<String> = catalogue::ALL.iter().map(|m| m.slug.replace('-', "_")).collect();
+    assert_eq!(slugs.len(), catalogue::ALL.len(), "a slug stands twice");
+    let files: BTreeSet<String> =
+        sources().iter().map(|p| p.file_stem().expect("a name").to_string_lossy().into_owned()).collect();
+    assert_eq!(slugs, files, "files below src/finding/<area>/ and the catalogue differ");
+    for meta in catalogue::ALL {
+        let headings: Vec<&str> =
+            meta.page.lines().filter_map(|l| l.trim_start().strip_prefix("## ")).map(str::trim).collect();
+        assert_eq!(headings, Meta::HEADINGS, "{}", meta.slug);
+        for heading in Meta::HEADINGS {
+            assert!(meta.section(heading).is_some(), "{}: {heading} is empty", meta.slug);
+        }
+        assert!(!meta.title.ends_with('.') && meta.title.len() < 100, "{}", meta.slug);
+    }
+}
+
+/// Documents that are not what the program does are worse than none.
+#[test]
+fn generated_documents_are_what_the_code_says() {
+    let mut index = String::from(
+        "# Findings\n\nGenerated from the catalogue; `make bless` writes it anew.\n\n\
+         | slug | severity | at best | in one line |\n|---|---|---|---|\n",
+    );
+    for meta in catalogue::ALL {
+        same_as_file(&root().join(format!("docs/findings/{}.md", meta.slug)), &meta.document());
+        writeln!(
+            index,
+            "| [`{0}`]({0}.md) | {1} | {2} | {3} |",
+            meta.slug,
+            meta.severity.name(),
+            meta.basis.name(),
+            meta.title
+        )
+        .expect("text");
+    }
+    same_as_file(&root().join("docs/findings/README.md"), &index);
+    same_as_file(&root().join("docs/handshakes.md"), &table::page());
+    let known: BTreeSet<String> = catalogue::ALL.iter().map(|m| format!("{}.md", m.slug)).collect();
+    for entry in fs::read_dir(root().join("docs/findings")).expect("docs/findings") {
+        let name = entry.expect("a page").file_name().to_string_lossy().into_owned();
+        assert!(known.contains(&name) || name == "README.md", "docs/findings/{name} belongs to no finding");
+    }
+}
