@@ -5,6 +5,7 @@ SHELL := /bin/bash
 # Installs what the tests need (root or sudo), then runs every test, the real servers and clients included.
 test: rig
 	cargo fmt --all --check
+	rustfmt --edition 2024 --check src/finding/*/*.rs
 	cargo test --locked --features real-rig --no-fail-fast
 
 # The pure core and its tests alone: seconds.

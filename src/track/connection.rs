@@ -19,6 +19,8 @@ pub struct Connection {
     pub state: State,
     /// The last CHALLENGE on it that no AUTHENTICATE has answered here.
     pub challenge: Option<HandshakeId>,
+    /// The challenge whose AUTHENTICATE is on its way and was never answered: the connection is ending.
+    pub unanswered: Option<HandshakeId>,
     /// Who is logged on, while [`State::Authenticated`].
     pub logon: Option<Logon>,
     /// The last user that logged on, also after the server forgot it.
@@ -75,6 +77,7 @@ impl Connection {
             opened_at: at,
             state: State::default(),
             challenge: None,
+            unanswered: None,
             logon: None,
             last_user: None,
             dropped: 0,

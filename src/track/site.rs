@@ -44,8 +44,10 @@ pub struct Closed {
     pub close: ConnectionClose,
     /// The connection as it was.
     pub connection: Connection,
-    /// The challenge that waited for its AUTHENTICATE.
+    /// The challenge that waited for its AUTHENTICATE, or whose AUTHENTICATE got no answer.
     pub challenge: Option<Challenge>,
+    /// The AUTHENTICATE had been sent.
+    pub answered: bool,
 }
 
 /// All that is known of the traffic.
@@ -160,6 +162,7 @@ impl Site {
                 verdict = Some(self.challenges.link(exchange.connection, waiting, message));
             }
             connection.challenge = None;
+            connection.unanswered = waiting.filter(|_| answer == Event::Unanswered);
         } else if let Some(c) = waiting.and_then(|id| self.challenges.get_mut(id))
             && sent.from == State::Challenged
         {
@@ -201,7 +204,9 @@ impl Site {
     pub fn closed(&mut self, mut close: ConnectionClose, at: Stamp) -> Option<Closed> {
         self.totals.exchanges += u64::from(close.exchanges);
         let connection = self.connections.remove(&close.connection)?;
-        let mut challenge = None;
+        let mut challenge = connection.unanswered.and_then(|id| self.challenges.get(id)).cloned();
+        let answered = challenge.is_some();
+        close.mid_handshake = answered;
         if let Some(c) = connection.challenge.and_then(|id| self.challenges.get_mut(id))
             && !c.concluded
         {
@@ -212,7 +217,7 @@ impl Site {
             challenge = Some(c.clone());
             self.given_up.push_back((at.after(AFTERLIFE), c.handshake));
         }
-        Some(Closed { close, connection, challenge })
+        Some(Closed { close, connection, challenge, answered })
     }
 
     /// Time passed: challenges that nobody will answer any more are concluded.

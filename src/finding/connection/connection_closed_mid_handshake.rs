@@ -14,7 +14,8 @@ finding! {
     ///
     /// ## What authtap saw
     /// A CHALLENGE in a response that itself ends the connection (`Connection: close`, or HTTP/1.0 without
-    /// `keep-alive`), or the server's side closing or resetting the connection while the challenge waited.
+    /// `keep-alive`), or the server's side closing or resetting the connection while the challenge waited for its answer
+    /// or the answer for its verdict.
     ///
     /// ## Why it breaks
     /// The challenge lives in the server's memory of that connection. Once the connection is gone the client can only
@@ -68,13 +69,12 @@ impl Detect for Detector {
     }
 
     fn on_close(&mut self, closed: &Closed, at: Stamp, _view: &View<'_>, out: &mut Raise<'_>) {
-        let Some(challenge) = closed.challenge.as_ref().filter(|c| c.cut_by_server && !c.announced_close) else {
+        let Some(challenge) =
+            closed.challenge.as_ref().filter(|c| (closed.answered || c.cut_by_server) && !c.announced_close)
+        else {
             return;
         };
-        if !closed.close.mid_handshake || closed.close.end.by != By::Upstream {
-            return;
-        }
-        if closed.connection.gap.is_some() {
+        if !closed.close.mid_handshake || closed.close.end.by != By::Upstream || closed.connection.gap.is_some() {
             return;
         }
         let how = if closed.close.end.how == How::Reset { "reset" } else { "closed" };
@@ -84,8 +84,13 @@ impl Detect for Detector {
             Draft::new(
                 Basis::Observed,
                 format!(
-                    "The server's side {how} connection {} {after} ms after its CHALLENGE, before the client had answered it.",
-                    challenge.connection
+                    "The server's side {how} connection {} {after} ms after its CHALLENGE, {}.",
+                    challenge.connection,
+                    if closed.answered {
+                        "when the client's AUTHENTICATE had come and before it was answered"
+                    } else {
+                        "before the client had answered it"
+                    }
                 ),
                 Place::new(challenge.connection, None, "close", at)
                     .says(format!("the upstream {how} the connection first")),
