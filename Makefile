@@ -20,7 +20,7 @@ lint:
 	rustfmt --edition 2024 --check src/finding/*/*.rs
 	cargo clippy --locked --all-targets --features real-rig -- -D warnings
 	cargo clippy --locked --no-default-features -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --locked --no-deps --document-private-items
 
 # authtap, a bare relay, nginx and HAProxy side by side (installs wrk, nginx and HAProxy).
 bench:

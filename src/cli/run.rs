@@ -25,8 +25,8 @@ pub struct Args {
     /// Address and port to listen on; port 0 lets the system choose
     #[arg(long, value_name = "ADDR:PORT")]
     listen: Option<SocketAddr>,
-    /// The site behind: http://host[:port] or https://host[:port]
-    #[arg(long, value_name = "URL")]
+    /// The site behind.
+    #[arg(long, value_name = "URL", help = "The site behind: http://host[:port] or https://host[:port]")]
     upstream: Option<String>,
     /// Write what was seen to this file (JSON Lines, mode 0600)
     #[arg(long, value_name = "FILE")]

@@ -1,4 +1,4 @@
-//! The operator's settings: [`file`] is what may be written, [`resolve`](mod@resolve) what it means.
+//! The operator's settings: [`mod@file`] is what may be written, [`resolve`](mod@resolve) what it means.
 
 pub mod file;
 pub mod resolve;

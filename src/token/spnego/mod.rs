@@ -58,7 +58,7 @@ struct Carried<'a> {
 
 impl Carried<'_> {
     /// A field of NegTokenInit (RFC 4178 section 4.2.1) or NegTokenInit2 (MS-SPNG section 2.2.1), which differ from
-    /// [3] on: mechListMIC in the one, negHints in the other.
+    /// `[3]` on: mechListMIC in the one, negHints in the other.
     fn init(&mut self, field: &Element<'_>) {
         match field.context() {
             Some(0) => self.mech_types(field),
