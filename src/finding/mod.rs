@@ -59,20 +59,26 @@ impl Meta {
         (!text.is_empty()).then(|| text.to_owned())
     }
 
-    /// The fix as a finding carries it: each paragraph and each list item on one line, for whoever wraps it.
-    pub fn fix(&self) -> String {
-        let mut text = String::new();
-        for line in self.section("Fix").unwrap_or_default().lines() {
+    /// The paragraphs and list items (`- …`) under one heading, each on one line, for whoever wraps them. Empty lines
+    /// stay, as empty strings.
+    pub fn blocks(&self, heading: &str) -> Vec<String> {
+        let mut blocks: Vec<String> = Vec::new();
+        for line in self.section(heading).unwrap_or_default().lines() {
             let line = line.trim();
-            let joins = !line.is_empty() && !line.starts_with("- ") && !text.is_empty() && !text.ends_with('\n');
-            if joins {
-                text.push(' ');
-            } else if !text.is_empty() {
-                text.push('\n');
+            match blocks.last_mut().filter(|last| !last.is_empty()) {
+                Some(last) if !line.is_empty() && !line.starts_with("- ") => {
+                    last.push(' ');
+                    last.push_str(line);
+                }
+                _ => blocks.push(line.to_owned()),
             }
-            text.push_str(line);
         }
-        text
+        blocks
+    }
+
+    /// The fix as a finding carries it: its blocks, a line each.
+    pub fn fix(&self) -> String {
+        self.blocks("Fix").join("\n")
     }
 
     /// The whole page, as `docs/findings/<slug>.md` has it.

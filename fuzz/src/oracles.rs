@@ -1,0 +1,224 @@
+//! One function per fuzz target: takes any bytes, and panics when something that must hold does not.
+
+use authtap::finding::{Engine, Settings};
+use authtap::model::auth::{AuthField, Token};
+use authtap::model::event::{ConnectionClose, ConnectionOpen, Event, Gap, GapWhat};
+use authtap::model::transport::{Addresses, By, End, How};
+use authtap::model::{ConnectionId, Stamp};
+use authtap::token::{self, Key, redact};
+use authtap::wire::http1::{Http1, Out, Pool};
+use authtap::wire::observation::{Ended, Observation, RawExchange, Seen};
+
+const KEY: Key = Key([7; 16]);
+
+/// More faults than this would let a small input make a large event.
+const MOST_FAULTS: usize = 65;
+
+fn sound(field: &AuthField, input: usize) {
+    assert!(field.faults.len() <= MOST_FAULTS, "{} faults", field.faults.len());
+    for fault in &field.faults {
+        assert!(!fault.field.is_empty() && !fault.expected.is_empty(), "{fault:?}");
+    }
+    // What is kept stays in proportion to what came.
+    let size = format!("{field:?}").len();
+    assert!(size <= 64 * input + 64 * 1024, "{size} bytes of facts from {input}");
+}
+
+/// `WWW-Authenticate` fields: any bytes, a field a line.
+pub fn challenges(data: &[u8]) {
+    let values: Vec<&[u8]> = data.split(|b| *b == b'\n').take(16).collect();
+    let fields = token::challenges(&values, &KEY);
+    assert_eq!(fields, token::challenges(&values, &KEY), "not deterministic");
+    for field in &fields {
+        sound(field, data.len());
+        assert!(field.param("response").is_none() || field.scheme.name() != "digest");
+    }
+}
+
+/// An `Authorization` value.
+pub fn credentials(data: &[u8]) {
+    let field = token::credentials(data, &KEY);
+    sound(&field, data.len());
+    assert_eq!(field, token::credentials(data, &KEY), "not deterministic");
+}
+
+/// Token bytes, as they are inside base64: reaches the binary decoders at once.
+pub fn token(data: &[u8]) {
+    use std::fmt::Write as _;
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut value = String::from("Negotiate ");
+    for chunk in data.chunks(3) {
+        let mut n = 0_usize;
+        for i in 0..3 {
+            n = n << 8 | usize::from(chunk.get(i).copied().unwrap_or(0));
+        }
+        for i in 0..=chunk.len() {
+            write!(value, "{}", char::from(ALPHABET[n >> (18 - 6 * i) & 63])).expect("text");
+        }
+    }
+    while (value.len() - "Negotiate ".len()) % 4 != 0 {
+        value.push('=');
+    }
+    let field = token::credentials(value.as_bytes(), &KEY);
+    sound(&field, data.len());
+    if !data.is_empty() {
+        assert_eq!(field.token_bytes, data.len(), "not all of the token was looked at");
+    }
+    if data.starts_with(b"NTLMSSP\0") {
+        assert!(matches!(field.token, Token::Ntlm(_)), "{:?}", field.token);
+    }
+    // A Type 2 in a 401 goes the other way.
+    for field in token::challenges(&[value.as_bytes()], &KEY) {
+        sound(&field, data.len());
+    }
+}
+
+/// Header fields and targets: a name and a value a line; what is redacted must not grow out of proportion, nor let
+/// control characters through.
+pub fn redact(data: &[u8]) {
+    for line in data.split(|b| *b == b'\n') {
+        let mut parts = line.splitn(2, |b| *b == b':');
+        let name = String::from_utf8_lossy(parts.next().unwrap_or_default()).into_owned();
+        let value = parts.next().unwrap_or_default();
+        let shown = redact::header(&name, value);
+        assert!(shown.len() <= 16 * value.len() + 256, "{} from {}", shown.len(), value.len());
+        assert!(!shown.contains(['\r', '\n', '\0', '\x1b']), "{shown:?}");
+        let target = redact::target(value);
+        assert!(target.len() <= 16 * value.len() + 256);
+        assert!(!target.contains(['\r', '\n', '\0', '\x1b']), "{target:?}");
+    }
+}
+
+/// What a framing said, in order.
+#[derive(Default, Debug, PartialEq)]
+struct Told(Vec<String>, usize);
+
+impl Out for Told {
+    fn exchange(&mut self, exchange: RawExchange) {
+        let response = exchange.response.as_ref().map(|r| r.expose().len());
+        self.0.push(format!("{} {} {response:?}", exchange.exchange, exchange.request.expose().len()));
+    }
+    fn ended(&mut self, ended: Ended) {
+        self.0.push(format!("{} ended {} {}", ended.exchange, ended.request_body, ended.response_body));
+    }
+    fn unparsable(&mut self, from: &'static str, offset: u64, why: String) {
+        self.1 += 1;
+        self.0.push(format!("{from} {offset} {why}"));
+    }
+}
+
+/// Splits the input into turns of the two sides: a byte with the side and a length, then the bytes.
+fn turns(mut data: &[u8]) -> Vec<(bool, &[u8])> {
+    let mut turns = Vec::new();
+    while let Some((&first, rest)) = data.split_first() {
+        let length = usize::from(first >> 1).min(rest.len());
+        let (bytes, rest) = rest.split_at(length);
+        turns.push((first & 1 == 0, bytes));
+        data = rest;
+    }
+    turns
+}
+
+fn follow(turns: &[(bool, &[u8])], bytewise: bool) -> Told {
+    let (mut http, mut pool, mut told) = (Http1::default(), Pool::default(), Told::default());
+    for (client, bytes) in turns {
+        let mut give = |bytes: &[u8]| {
+            if *client {
+                http.client(Stamp(1), bytes, &mut pool, &mut told);
+            } else {
+                http.upstream(Stamp(1), bytes, &mut pool, &mut told);
+            }
+        };
+        if bytewise {
+            bytes.chunks(1).for_each(&mut give);
+        } else {
+            give(bytes);
+        }
+    }
+    http.client_end(Stamp(2), &mut pool, &mut told);
+    http.upstream_end(Stamp(2), &mut pool, &mut told);
+    http.closed(Stamp(2), &mut pool, &mut told);
+    told
+}
+
+/// The framing: what it says depends on the bytes and not on their cuts, and it gives up at most once.
+pub fn framing(data: &[u8]) {
+    let turns = turns(data);
+    let whole = follow(&turns, false);
+    assert!(whole.1 <= 1, "gave up {} times", whole.1);
+    assert_eq!(whole, follow(&turns, true), "depends on the cuts");
+}
+
+#[derive(Default)]
+struct Seens(Vec<Seen>, ConnectionId);
+
+impl Out for Seens {
+    fn exchange(&mut self, exchange: RawExchange) {
+        self.0.push(Seen::Exchange(self.1, Box::new(exchange)));
+    }
+    fn ended(&mut self, ended: Ended) {
+        self.0.push(Seen::Ended(self.1, ended));
+    }
+    fn unparsable(&mut self, from: &'static str, offset: u64, why: String) {
+        let what = GapWhat::Unparsable { from, offset, why };
+        self.0.push(Seen::Gap(Gap { connection: Some(self.1), what }));
+    }
+}
+
+/// The whole way from bytes to findings, over four connections that come and go.
+pub fn engine(data: &[u8]) {
+    let mut engine = Engine::new(Settings::default());
+    let mut events: Vec<Event> = Vec::new();
+    let mut pool = Pool::default();
+    let mut open: Vec<Option<(Http1, ConnectionId)>> = (0..4).map(|_| None).collect();
+    let mut next = 0;
+    for (turn, (client, bytes)) in turns(data).into_iter().enumerate() {
+        let at = Stamp(i64::try_from(turn).expect("few") * 1_000);
+        let slot = usize::from(bytes.first().copied().unwrap_or(0) & 3);
+        let mut seens = Vec::new();
+        if open[slot].is_none() {
+            next += 1;
+            let addresses = Addresses {
+                client: ([192, 0, 2, 1 + u8::try_from(slot).expect("few")], 50_000).into(),
+                upstream: None,
+                upstream_local: None,
+            };
+            let id = ConnectionId(next);
+            seens.push(Seen::Opened(Box::new(ConnectionOpen { connection: id, addresses, tls: None, upstream_tls: None })));
+            open[slot] = Some((Http1::default(), id));
+        }
+        let (http, id) = open[slot].as_mut().expect("open");
+        let mut told = Seens(Vec::new(), *id);
+        let bytes = bytes.get(1..).unwrap_or_default();
+        let over = bytes.is_empty();
+        if over {
+            http.closed(at, &mut pool, &mut told);
+        } else if client {
+            http.client(at, bytes, &mut pool, &mut told);
+        } else {
+            http.upstream(at, bytes, &mut pool, &mut told);
+        }
+        seens.append(&mut told.0);
+        if over {
+            let by = if client { By::Client } else { By::Upstream };
+            seens.push(Seen::Closed(Box::new(ConnectionClose {
+                connection: *id,
+                end: End { by, how: How::Fin, errno: None, detail: None },
+                mid_handshake: false,
+                client_bytes: 0,
+                upstream_bytes: 0,
+                exchanges: http.exchanges(),
+                duration: std::time::Duration::ZERO,
+            })));
+            open[slot] = None;
+        }
+        for what in seens {
+            engine.observe(Observation { at, what }, &mut events);
+        }
+    }
+    engine.finish(Stamp(i64::MAX / 2), &mut events);
+    let mut numbers: Vec<u64> = events.iter().map(|e| e.seq).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    assert_eq!(numbers.len(), events.len(), "two events have one number");
+}
