@@ -158,6 +158,7 @@ impl Origin {
         let origin = match &self.file {
             Some(f) => format!("{}: {key}", f.display()),
             // On the command line the key's last part is the option's name.
+            None if key == "observe.trusted-proxies" => "--trusted-proxy".to_owned(),
             None => format!("--{}", key.rsplit('.').next().unwrap_or(key)),
         };
         Mistake { origin, value: value.into(), allowed: allowed.into() }
@@ -196,7 +197,7 @@ pub fn resolve(file: &file::File, origin: &Origin) -> Result<Config, Mistake> {
             .parse::<jiff::SignedDuration>()
             .ok()
             .and_then(|d| Duration::try_from(d).ok())
-            .filter(|d| !d.is_zero())
+            .filter(|d| !d.is_zero() || key == "relay.grace")
             .ok_or_else(|| origin.mistake(key, text, "a time such as 15s, 10m or 1h is wanted")),
     };
     let relay = Relay {
@@ -298,7 +299,7 @@ fn site(site: &file::Site, origin: &Origin) -> Result<Site, Mistake> {
     let upstream = parse_upstream(&site.upstream).ok_or_else(|| {
         origin.mistake(
             "site.upstream",
-            &site.upstream,
+            without_userinfo(&site.upstream),
             "http://host[:port] or https://host[:port] is wanted, without a path",
         )
     })?;
@@ -363,6 +364,15 @@ pub fn parse_upstream(url: &str) -> Option<Upstream> {
     (!host.is_empty() && !host.contains([':', ']']) || host.parse::<std::net::Ipv6Addr>().is_ok())
         .then(|| Upstream { tls, host: host.to_owned(), port })
         .filter(|u| u.port != 0)
+}
+
+/// What stands before an `@` may be a password, and a message ends in a log.
+fn without_userinfo(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://…@{host}"),
+        (None, Some((_, host))) => format!("…@{host}"),
+        _ => url.to_owned(),
+    }
 }
 
 impl fmt::Display for Upstream {

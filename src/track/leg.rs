@@ -23,6 +23,9 @@ pub fn request(authorization: Option<&AuthField>) -> Event {
 /// What a response is to the machine. `persistent` is the answer of [`super::persistence`].
 pub fn response(exchange: &Exchange, persistent: bool) -> Event {
     let Some(response) = &exchange.response else { return Event::Unanswered };
+    if says_nothing(response.status) {
+        return Event::Undecided;
+    }
     if response.status != 401 {
         return if persistent { Event::Accepted } else { Event::AcceptedOnce };
     }
@@ -37,6 +40,12 @@ pub fn response(exchange: &Exchange, persistent: bool) -> Event {
     // A KRB-ERROR is a refusal, even inside `accept-incomplete`.
     let error = exchange.challenges.iter().any(|c| c.kerberos().is_some_and(|k| k.message == "krb-error"));
     if more && !error { Event::Continue } else { Event::Refused }
+}
+
+/// Statuses that are no verdict on a logon. MS-NTHT takes any status but 401 for success; but other servers than IIS
+/// answer a message that they cannot place with 400 or 500, and a proxy's own failure is 502.
+const fn says_nothing(status: u16) -> bool {
+    matches!(status, 400 | 407 | 408 | 411 | 413 | 414 | 417 | 421 | 429 | 431 | 500..=599)
 }
 
 /// The name of the message that a request carries, for legs and evidence.

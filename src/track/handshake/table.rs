@@ -47,6 +47,8 @@ pub enum Event {
     Accepted,
     /// Any other status; the logon, if it was one, was for this request alone.
     AcceptedOnce,
+    /// A status that says nothing about the logon: 400 and its like, 407, or a server error.
+    Undecided,
     /// The connection ended without an answer.
     Unanswered,
 }
@@ -74,6 +76,8 @@ pub enum Meaning {
     LogonOnce,
     /// What was presented was refused.
     Refused,
+    /// What was presented was answered by an error that is not about it.
+    Undecided,
     /// A request passed on the connection's logon.
     Ride,
     /// The connection was logged on, and the server forgot it.
@@ -98,6 +102,7 @@ impl Meaning {
             Self::Logon => "logon",
             Self::LogonOnce => "logon-once",
             Self::Refused => "refused",
+            Self::Undecided => "undecided",
             Self::Ride => "ride",
             Self::Dropped => "dropped",
             Self::Unanswered => "unanswered",
@@ -128,7 +133,7 @@ impl State {
 
 impl Event {
     /// All, in the table's order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Bare,
         Self::Negotiate,
         Self::Authenticate,
@@ -139,6 +144,7 @@ impl Event {
         Self::Refused,
         Self::Accepted,
         Self::AcceptedOnce,
+        Self::Undecided,
         Self::Unanswered,
     ];
 
@@ -146,7 +152,13 @@ impl Event {
     pub const fn is_answer(self) -> bool {
         matches!(
             self,
-            Self::Challenge | Self::Continue | Self::Refused | Self::Accepted | Self::AcceptedOnce | Self::Unanswered
+            Self::Challenge
+                | Self::Continue
+                | Self::Refused
+                | Self::Accepted
+                | Self::AcceptedOnce
+                | Self::Undecided
+                | Self::Unanswered
         )
     }
 }
@@ -183,12 +195,14 @@ pub const ROWS: &[Row] = &[
     row(S::Asking, E::Refused, S::Anonymous, M::Offer),
     // Nego2 puts data into its first offer (MS-N2HT 2.2.1).
     row(S::Asking, E::Continue, S::Anonymous, M::Offer),
+    row(S::Asking, E::Undecided, S::Anonymous, M::AnonymousAccess),
     row(S::Asking, E::Unanswered, S::Anonymous, M::Unanswered),
     row(S::Negotiating, E::Challenge, S::Challenged, M::Challenge),
     row(S::Negotiating, E::Continue, S::Continuing, M::MoreWanted),
     row(S::Negotiating, E::Refused, S::Anonymous, M::NegotiateRefused),
     row(S::Negotiating, E::Accepted, S::Anonymous, M::NotChallenged),
     row(S::Negotiating, E::AcceptedOnce, S::Anonymous, M::NotChallenged),
+    row(S::Negotiating, E::Undecided, S::Anonymous, M::Undecided),
     row(S::Negotiating, E::Unanswered, S::Anonymous, M::Unanswered),
     row(S::Challenged, E::Authenticate, S::Authenticating, M::Sent),
     row(S::Authenticating, E::Accepted, S::Authenticated, M::Logon),
@@ -196,6 +210,8 @@ pub const ROWS: &[Row] = &[
     row(S::Authenticating, E::Refused, S::Anonymous, M::Refused),
     row(S::Authenticating, E::Challenge, S::Challenged, M::Challenge),
     row(S::Authenticating, E::Continue, S::Continuing, M::MoreWanted),
+    // An application's own error after a logon looks the same as a server that stumbled over the message.
+    row(S::Authenticating, E::Undecided, S::Anonymous, M::Undecided),
     row(S::Authenticating, E::Unanswered, S::Anonymous, M::Unanswered),
     row(S::Proving, E::Accepted, S::Authenticated, M::Logon),
     row(S::Proving, E::AcceptedOnce, S::Anonymous, M::LogonOnce),
@@ -203,6 +219,7 @@ pub const ROWS: &[Row] = &[
     // An optimistic AP-REQ, answered by a CHALLENGE: the server chose NTLM and took the client's first token for it.
     row(S::Proving, E::Challenge, S::Challenged, M::Challenge),
     row(S::Proving, E::Continue, S::Continuing, M::MoreWanted),
+    row(S::Proving, E::Undecided, S::Anonymous, M::Undecided),
     row(S::Proving, E::Unanswered, S::Anonymous, M::Unanswered),
     row(S::Continuing, E::Negotiate, S::Negotiating, M::Sent),
     row(S::Continuing, E::Authenticate, S::Authenticating, M::Sent),
@@ -219,6 +236,7 @@ pub const ROWS: &[Row] = &[
     row(S::Riding, E::AcceptedOnce, S::Authenticated, M::Ride),
     row(S::Riding, E::Refused, S::Anonymous, M::Dropped),
     row(S::Riding, E::Continue, S::Anonymous, M::Dropped),
+    row(S::Riding, E::Undecided, S::Authenticated, M::Ride),
     row(S::Riding, E::Unanswered, S::Anonymous, M::Unanswered),
 ];
 
@@ -234,6 +252,7 @@ pub const RECOVERY: &[(Event, State)] = &[
     (E::Refused, S::Anonymous),
     (E::Accepted, S::Anonymous),
     (E::AcceptedOnce, S::Anonymous),
+    (E::Undecided, S::Anonymous),
     (E::Unanswered, S::Anonymous),
 ];
 
