@@ -10,8 +10,12 @@ pub mod run;
 use std::fmt::Display;
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+
+use crate::sink::trace::Console;
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -70,12 +74,16 @@ pub fn main() -> ExitCode {
         Command::Report(args) => report::run(&args),
         Command::Demo(args) => demo::run(&args),
     };
-    match done {
+    let code = match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Ran(text)) if text.is_empty() => ExitCode::from(1),
         Err(Failure::Ran(text)) => complain(&text, 1),
         Err(Failure::Usage(text)) => complain(&text, 2),
+    };
+    if let Some(console) = CONSOLE.get() {
+        console.flush(CONSOLE_PATIENCE);
     }
+    code
 }
 
 fn complain(text: &str, code: u8) -> ExitCode {
@@ -83,9 +91,18 @@ fn complain(text: &str, code: u8) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// A line to stderr. A stderr that is gone is no reason to stop.
+/// The console that the running tap's traces go through; what authtap says itself keeps its place among them.
+static CONSOLE: OnceLock<Console> = OnceLock::new();
+
+/// So long stderr may take for what still waits when all else is done.
+const CONSOLE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// A line to stderr. A stderr that is gone, or stuck, is no reason to stop.
 fn talk(line: impl Display) {
-    drop(writeln!(std::io::stderr().lock(), "{line}"));
+    match CONSOLE.get() {
+        Some(console) => console.line(format!("{line}\n").as_bytes()),
+        None => drop(writeln!(std::io::stderr().lock(), "{line}")),
+    }
 }
 
 /// Text to stdout; a reader that went away (`| head`) ends it quietly.

@@ -85,8 +85,10 @@ pub fn run(args: Args) -> Result<(), Failure> {
         resolve::LogFormat::Text => LogFormat::Text,
         resolve::LogFormat::Json => LogFormat::Json,
     };
-    crate::sink::trace::init(format, Colours::Auto, std::env::var("AUTHTAP_LOG").ok().as_deref())
+    let console = crate::sink::trace::init(format, Colours::Auto, std::env::var("AUTHTAP_LOG").ok().as_deref())
         .map_err(Failure::usage)?;
+    // Only a second console would find the place taken, and `init` makes one a process.
+    let _ = super::CONSOLE.set(console);
     runtime()?.block_on(serve(&config))
 }
 

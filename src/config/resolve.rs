@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::file;
-use crate::finding::{Network, Settings};
+use crate::finding::Settings;
+use crate::model::network::Network;
 use crate::track::site::Limits;
 
 /// IIS's default `connectionTimeout`: authtap must never be the one that ends a connection that IIS would have kept.

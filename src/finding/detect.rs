@@ -1,7 +1,5 @@
 //! What a finding implements, and what it may see.
 
-use std::net::IpAddr;
-
 use super::{Meta, Settings};
 use crate::model::event::{Handshake, Start};
 use crate::model::finding::{Basis, Evidence, Finding};
@@ -22,10 +20,14 @@ pub trait Detect: Send {
     fn on_given_up(&mut self, _handshake: &Handshake, _at: Stamp, _view: &View<'_>, _out: &mut Raise<'_>) {}
     /// A connection ended.
     fn on_close(&mut self, _closed: &Closed, _at: Stamp, _view: &View<'_>, _out: &mut Raise<'_>) {}
-    /// Time passed.
+    /// Time passed: called once a second of the traffic's time, with the full second.
     fn on_time(&mut self, _now: Stamp, _view: &View<'_>, _out: &mut Raise<'_>) {}
     /// The watch ends.
     fn on_stop(&mut self, _at: Stamp, _view: &View<'_>, _out: &mut Raise<'_>) {}
+    /// How many entries it holds. Whoever remembers something says so here, and bounds it.
+    fn entries(&self) -> usize {
+        0
+    }
 }
 
 /// What a finding may see besides the step itself.
@@ -35,13 +37,6 @@ pub struct View<'a> {
     pub site: &'a Site,
     /// The operator's settings.
     pub settings: &'a Settings,
-}
-
-impl View<'_> {
-    /// Whether this peer's word about the client counts (`trusted-proxies`).
-    pub fn trusts(&self, peer: IpAddr) -> bool {
-        self.settings.trusted_proxies.iter().any(|n| n.contains(peer))
-    }
 }
 
 /// A place in the traffic, on its way to becoming evidence.
@@ -137,6 +132,11 @@ impl Draft {
 pub struct Raise<'a> {
     pub(super) meta: &'static Meta,
     pub(super) site: &'a Site,
+    /// How many this detector raised so far, and how many of them are told.
+    pub(super) raised: u64,
+    pub(super) most: u64,
+    /// The page's fix, made once.
+    pub(super) fix: &'a mut Option<String>,
     pub(super) out: &'a mut Vec<(Stamp, Finding)>,
 }
 
@@ -144,13 +144,11 @@ impl Raise<'_> {
     /// Raises the finding, unless something on one of its connections was not seen before its evidence.
     pub fn raise(&mut self, at: Stamp, draft: Draft) {
         debug_assert!(draft.basis <= self.meta.basis, "{} cannot be {:?}", self.meta.slug, draft.basis);
-        let blind = draft.evidence.iter().any(|e| {
-            e.connection
-                .and_then(|id| self.site.connection(id))
-                .and_then(|c| c.gap)
-                .is_some_and(|gap| e.at.is_none_or(|at| gap <= at))
-        });
-        if blind {
+        if draft.evidence.iter().any(|e| e.connection.is_some_and(|id| self.is_blind(id, e.at))) {
+            return;
+        }
+        self.raised += 1;
+        if self.raised > self.most {
             return;
         }
         let mut connections = Vec::new();
@@ -170,8 +168,24 @@ impl Raise<'_> {
                 scheme: draft.scheme,
                 connections,
                 evidence: draft.evidence,
-                fix: self.meta.fix(),
+                fix: self.fix.get_or_insert_with(|| self.meta.fix()).clone(),
             },
         ));
+    }
+
+    /// [`raise`](Self::raise) for what comes in storms: the draft is not made when it would only be counted. Its
+    /// evidence must all be of one connection, and none later than `at`.
+    pub fn raise_with(&mut self, at: Stamp, connection: ConnectionId, draft: impl FnOnce() -> Draft) {
+        if self.raised < self.most {
+            self.raise(at, draft());
+        } else if !self.is_blind(connection, Some(at)) {
+            self.raised += 1;
+        }
+    }
+
+    /// Whether something on a connection was not seen before a moment.
+    fn is_blind(&self, connection: ConnectionId, at: Option<Stamp>) -> bool {
+        let gap = self.site.gap_of(connection);
+        gap.is_some_and(|gap| at.is_none_or(|at| gap <= at))
     }
 }

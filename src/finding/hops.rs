@@ -8,15 +8,14 @@ use crate::track::connection::Connection;
 pub(super) fn blame(connections: &[&Connection]) -> Blame {
     let mut signs = Vec::new();
     for c in connections {
-        if let Some(via) = &c.hops.via {
+        if let Some(via) = c.via() {
             push(&mut signs, format!("its requests carry `Via: {via}`"));
         }
-        if let Some(client) = &c.hops.named_client {
+        if let Some(client) = c.named_client() {
             push(&mut signs, format!("its requests carry `{}`", client.field));
         }
     }
-    let mut named: Vec<&str> =
-        connections.iter().filter_map(|c| c.hops.named_client.as_ref()).map(|n| n.address.as_str()).collect();
+    let mut named: Vec<IpAddr> = connections.iter().filter_map(|c| c.named_client()).map(|n| n.address).collect();
     named.sort_unstable();
     named.dedup();
     if named.len() > 1 {

@@ -11,7 +11,7 @@ mod engine;
 mod hops;
 
 pub use detect::{Detect, Draft, Place, Raise, View};
-pub use engine::{Engine, Network, Settings};
+pub use engine::{Engine, Footprint, Settings};
 
 use crate::model::finding::{Basis, Severity};
 

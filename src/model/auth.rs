@@ -60,8 +60,10 @@ pub enum Scheme {
 impl Scheme {
     /// From the token before the first space, in any case.
     pub fn of(name: &str) -> Self {
+        if name.eq_ignore_ascii_case("ntlm") {
+            return Self::Ntlm;
+        }
         match name.to_ascii_lowercase().as_str() {
-            "ntlm" => Self::Ntlm,
             "negotiate" => Self::Negotiate,
             "nego2" => Self::Nego2,
             "kerberos" => Self::Kerberos,

@@ -9,9 +9,11 @@ pub mod event;
 pub mod finding;
 pub mod http;
 pub mod ids;
+pub mod network;
 pub mod secret;
 pub mod stamp;
 pub mod transport;
+pub mod user;
 
 pub use ids::{ConnectionId, ExchangeNo, HandshakeId, TapId};
 pub use secret::Secret;

@@ -28,6 +28,9 @@ impl Stamp {
 
 impl fmt::Display for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(digits) = Rfc3339::of(i128::from(self.0), 6) {
+            return f.write_str(digits.as_str());
+        }
         match jiff::Timestamp::from_microsecond(self.0) {
             Ok(t) => write!(f, "{t:.6}"),
             // Out of jiff's range (before the year -9999 or after 9999): the number, so that nothing is lost.
@@ -58,8 +61,11 @@ impl FileTime {
 impl fmt::Display for FileTime {
     /// RFC 3339 with seven decimals (100 ns), or `filetime:N` for what no calendar holds.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let nanos = (i128::from(self.0) - Self::EPOCH_1970) * 100;
-        match jiff::Timestamp::from_nanosecond(nanos) {
+        let steps = i128::from(self.0) - Self::EPOCH_1970;
+        if let Some(digits) = Rfc3339::of(steps, 7) {
+            return f.write_str(digits.as_str());
+        }
+        match jiff::Timestamp::from_nanosecond(steps * 100) {
             Ok(t) => write!(f, "{t:.7}"),
             Err(_) => write!(f, "filetime:{}", self.0),
         }
@@ -77,9 +83,93 @@ impl FileTime {
     }
 }
 
+/// A time as text, for years 1970 to 9998: every line of a capture holds six of them, and the general way costs a
+/// microsecond for each.
+struct Rfc3339 {
+    text: [u8; 28],
+    length: usize,
+}
+
+impl Rfc3339 {
+    /// 9999-01-01T00:00:00Z. Later ones are left to the calendar's own limits.
+    const END: i128 = 253_370_764_800;
+
+    /// `units` since 1970, of which ten to the power of `digits` make a second.
+    fn of(units: i128, digits: u32) -> Option<Self> {
+        let units = u64::try_from(units).ok()?;
+        let a_second = 10_u64.pow(digits);
+        let seconds = units / a_second;
+        if i128::from(seconds) >= Self::END {
+            return None;
+        }
+        let (year, month, day) = civil(seconds / 86_400);
+        let of_day = seconds % 86_400;
+        let mut made = Self { text: *b"0000-00-00T00:00:00.0000000Z", length: 0 };
+        made.number(year, 4, 0);
+        made.number(month, 2, 5);
+        made.number(day, 2, 8);
+        made.number(of_day / 3_600, 2, 11);
+        made.number(of_day / 60 % 60, 2, 14);
+        made.number(of_day % 60, 2, 17);
+        let digits = usize::try_from(digits).ok()?;
+        made.number(units % a_second, digits, 20);
+        *made.text.get_mut(20 + digits)? = b'Z';
+        made.length = 21 + digits;
+        Some(made)
+    }
+
+    fn number(&mut self, mut value: u64, digits: usize, at: usize) {
+        for place in self.text[at..at + digits].iter_mut().rev() {
+            *place = b'0' + u8::try_from(value % 10).unwrap_or(0);
+            value /= 10;
+        }
+    }
+
+    fn as_str(&self) -> &str {
+        self.text.get(..self.length).and_then(|t| std::str::from_utf8(t).ok()).unwrap_or_default()
+    }
+}
+
+/// Year, month and day of a day since 1970-01-01. In years that begin in March, leap days come last, and five months
+/// always have 153 days.
+const fn civil(day: u64) -> (u64, u64, u64) {
+    const DAYS_IN_400_YEARS: u64 = 146_097;
+    // Days from 0000-03-01 to 1970-01-01.
+    let day = day + 719_468;
+    let (era, of_era) = (day / DAYS_IN_400_YEARS, day % DAYS_IN_400_YEARS);
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let from_march = (5 * of_year + 2) / 153;
+    let of_month = of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    let january_or_february = if month <= 2 { 1 } else { 0 };
+    (era * 400 + year + january_or_february, month, of_month)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Our own calendar must be the world's.
+    #[test]
+    fn times_are_those_of_the_calendar() {
+        let day = 86_400_000_000_i64;
+        let odd = [0, 1, day - 1, day * 58, day * 59, day * 11_016, 951_782_399_999_999, 253_370_764_799_999_999];
+        // A step that is no multiple of anything, from 1970 to 9999.
+        let steps = (0..20_000).map(|n| n * 12_668_538_239_987);
+        for micros in odd.into_iter().chain(steps) {
+            let jiff = jiff::Timestamp::from_microsecond(micros).expect("in range");
+            assert_eq!(Stamp(micros).to_string(), format!("{jiff:.6}"));
+            assert_eq!(FileTime::of(Stamp(micros)).to_string(), format!("{jiff:.7}"));
+        }
+        for micros in [-1, i64::MIN, i64::MAX, 253_370_764_800_000_000] {
+            let text = match jiff::Timestamp::from_microsecond(micros) {
+                Ok(t) => format!("{t:.6}"),
+                Err(_) => format!("@{micros}us"),
+            };
+            assert_eq!(Stamp(micros).to_string(), text);
+        }
+    }
 
     /// Times that do not survive a capture file would make old captures link wrongly.
     #[test]

@@ -134,6 +134,9 @@ impl<A: Analyse, M: FnMut() -> A> Work<M, A> {
                 return self.finish();
             }
             self.tick(drained);
+            if taken > 0 {
+                self.outlet.settle(self.ticked);
+            }
             empty = if taken > 0 { 0 } else { empty + 1 };
             if !drained {
                 continue;
@@ -145,6 +148,7 @@ impl<A: Analyse, M: FnMut() -> A> Work<M, A> {
             match queue.recv_timeout(TICK) {
                 Ok(Message::Seen(observation)) => {
                     self.observe(observation);
+                    self.outlet.settle(self.ticked);
                     empty = 0;
                 }
                 Ok(Message::Wake) | Err(RecvTimeoutError::Timeout) => {}

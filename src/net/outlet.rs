@@ -58,14 +58,23 @@ impl Outlet {
         }
     }
 
+    /// Nothing more is to be written for the moment.
+    pub(super) fn settle(&mut self, at: Stamp) {
+        self.each(at, |s| s.settle());
+    }
+
     /// Makes durable what was written.
     pub(super) fn flush(&mut self, at: Stamp) {
+        self.each(at, |s| s.flush());
+    }
+
+    fn each(&mut self, at: Stamp, run: impl Fn(&mut dyn Sink) -> Result<(), String>) {
         for index in 0..self.sinks.len() {
             let sink = &mut self.sinks[index];
             if sink.dropped > 0 {
                 continue;
             }
-            if let Err(why) = sink.call(|s| s.flush()) {
+            if let Err(why) = sink.call(&run) {
                 // What was written since the last flush may be gone; how much, only the sink knows.
                 let news = sink.failed(at, why);
                 let gap = Event { seq: 0, at, what: news };

@@ -11,6 +11,11 @@ pub trait Sink: Send {
     fn name(&self) -> &'static str;
     /// Writes one event; an error is told as a gap and never stops the traffic.
     fn write(&mut self, event: &Event) -> Result<(), String>;
+    /// Nothing more is to be written for the moment: what somebody may be waiting for must not wait in a buffer.
+    /// Called some hundred times a second at most, so that a busy site costs one system call for many events.
+    fn settle(&mut self) -> Result<(), String> {
+        Ok(())
+    }
     /// Makes what was written durable as far as the sink can.
     fn flush(&mut self) -> Result<(), String>;
 }

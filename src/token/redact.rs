@@ -10,17 +10,23 @@ mod url;
 
 use std::fmt::Write as _;
 
+/// Longer than the name of any field that is known here.
+const NAME_LIMIT: usize = 64;
+
 /// A field's value as an event may hold it.
 pub fn header(name: &str, value: &[u8]) -> String {
-    let name = name.to_ascii_lowercase();
-    match name.as_str() {
+    let mut lower = [0; NAME_LIMIT];
+    let Some(lower) = lower.get_mut(..name.len()) else { return size(value) };
+    lower.copy_from_slice(name.as_bytes());
+    lower.make_ascii_lowercase();
+    match std::str::from_utf8(lower).unwrap_or_default() {
         "authorization" | "proxy-authorization" => credentials::credentials(value),
         "www-authenticate" | "proxy-authenticate" => credentials::challenges(value),
         "authentication-info" | "proxy-authentication-info" => credentials::info(value),
         "cookie" => credentials::cookie(value),
         "set-cookie" => credentials::set_cookie(value),
-        name if kept::is_url(name) => url::reference(value),
         name if kept::is_kept(name) => shown(value),
+        name if kept::is_url(name) => url::reference(value),
         _ => size(value),
     }
 }
@@ -32,6 +38,10 @@ pub fn target(target: &[u8]) -> String {
 
 /// Lossy UTF-8, control characters escaped: a terminal must not obey what a client wrote.
 fn shown(value: &[u8]) -> String {
+    // Nearly all values; the general way looks at each character.
+    if value.iter().all(|b| matches!(b, b' '..=b'~')) {
+        return std::str::from_utf8(value).unwrap_or_default().to_owned();
+    }
     let text = String::from_utf8_lossy(value);
     if !text.contains(char::is_control) {
         return text.into_owned();

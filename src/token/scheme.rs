@@ -55,7 +55,8 @@ const OPEN: &[&str] = &[
 /// Whether the first word of credentials is a scheme. A bare key in `Authorization` looks like a scheme by the
 /// grammar; only a known name is believed.
 pub(super) fn believed(name: &str) -> bool {
-    KNOWN.binary_search(&name.to_ascii_lowercase().as_str()).is_ok()
+    let lower = name.bytes().map(|b| b.to_ascii_lowercase());
+    KNOWN.binary_search_by(|known| known.bytes().cmp(lower.clone())).is_ok()
 }
 
 /// Whether this parameter's value may be shown wherever it stands.

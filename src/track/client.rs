@@ -65,8 +65,7 @@ mod tests {
     use super::*;
 
     fn client(fields: &[(&str, &str)], peer: &str, trusted: &[&str]) -> Option<(String, bool)> {
-        let headers =
-            fields.iter().map(|(n, v)| Header { name: (*n).to_owned(), value: (*v).to_owned() }).collect();
+        let headers = fields.iter().map(|(n, v)| Header { name: (*n).to_owned(), value: (*v).to_owned() }).collect();
         let request = Request { headers, ..Request::default() };
         let trusted: Vec<Network> = trusted.iter().filter_map(|t| Network::parse(t)).collect();
         named(&request, peer.parse().expect("an address"), &trusted).map(|c| (c.address.to_string(), c.trusted))
@@ -86,7 +85,10 @@ mod tests {
             "a second trusted proxy is passed over"
         );
         assert_eq!(says(client(&xff("198.51.100.1"), "203.0.113.1", &lb)).as_deref(), Some("198.51.100.1 false"));
-        assert_eq!(says(client(&xff("198.51.100.1, unknown"), "192.0.2.1", &lb)).as_deref(), Some("198.51.100.1 false"));
+        assert_eq!(
+            says(client(&xff("198.51.100.1, unknown"), "192.0.2.1", &lb)).as_deref(),
+            Some("198.51.100.1 false")
+        );
         assert_eq!(client(&xff("_hidden"), "192.0.2.1", &lb), None);
     }
 

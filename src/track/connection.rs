@@ -1,18 +1,26 @@
 //! What is remembered of one connection while it lives.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use super::client::NamedClient;
 use super::handshake::State;
-use crate::model::event::ConnectionOpen;
+use crate::model::event::{ConnectionOpen, Handshake};
+use crate::model::http::Request;
+use crate::model::transport::{By, Tls};
 use crate::model::{ConnectionId, ExchangeNo, HandshakeId, Stamp};
 
 /// One client connection and its upstream connection.
+///
+/// There may be many thousands, and most never log on: what only some have is behind a pointer.
 #[derive(Debug, Clone)]
 pub struct Connection {
     /// Its id.
     pub id: ConnectionId,
-    /// Its opening, as told.
-    pub open: ConnectionOpen,
+    /// The peer's address.
+    client: IpAddr,
+    /// TLS of both sides, when there is any.
+    tls: Option<Box<BothTls>>,
     /// When it opened.
     pub opened_at: Stamp,
     /// Where its handshake machine stands.
@@ -22,17 +30,26 @@ pub struct Connection {
     /// The challenge whose AUTHENTICATE is on its way and was never answered: the connection is ending.
     pub unanswered: Option<HandshakeId>,
     /// Who is logged on, while [`State::Authenticated`].
-    pub logon: Option<Logon>,
+    pub logon: Option<Arc<Logon>>,
     /// The last user that logged on, also after the server forgot it.
-    pub last_user: Option<(String, ExchangeNo, Stamp)>,
-    /// How often the server forgot a logon for the next bare request.
-    pub dropped: u32,
+    pub last_user: Option<Arc<str>>,
     /// Since when something on it was not seen.
     pub gap: Option<Stamp>,
+    /// Which side ended first, and when, while the other one goes on.
+    pub half_closed: Option<(By, Stamp)>,
+    /// A handshake that the server wants one more token for.
+    pub pending: Option<Box<Handshake>>,
     /// Exchanges that were told of it.
     pub told: u32,
     /// Signs of an intermediary in front, as seen in its requests.
-    pub hops: Hops,
+    hops: Option<Box<Hops>>,
+}
+
+/// TLS towards the client and towards IIS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct BothTls {
+    client: Option<Tls>,
+    upstream: Option<Tls>,
 }
 
 /// Somebody is logged on.
@@ -43,52 +60,86 @@ pub struct Logon {
     /// When.
     pub at: Stamp,
     /// `DOMAIN\user`; `None` with Kerberos.
-    pub user: Option<String>,
+    pub user: Option<Arc<str>>,
     /// Scheme of the handshake.
     pub scheme: &'static str,
     /// The client that the request named (`X-Forwarded-For` and its like).
     pub client: Option<NamedClient>,
 }
 
-/// The client that a request's own fields name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NamedClient {
-    /// The field's name as sent.
-    pub field: String,
-    /// The address it gives, without a port.
-    pub address: String,
-}
-
 /// Signs of an intermediary.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Hops {
-    /// The first `Via` value.
-    pub via: Option<String>,
-    /// The first field that named a client.
-    pub named_client: Option<NamedClient>,
+struct Hops {
+    via: Option<String>,
+    named_client: Option<NamedClient>,
 }
 
 impl Connection {
     /// A connection that just opened.
-    pub fn new(open: ConnectionOpen, at: Stamp) -> Self {
+    pub fn new(open: &ConnectionOpen, at: Stamp) -> Self {
+        let tls = (open.tls.is_some() || open.upstream_tls.is_some())
+            .then(|| Box::new(BothTls { client: open.tls.clone(), upstream: open.upstream_tls.clone() }));
         Self {
             id: open.connection,
-            open,
+            client: open.addresses.client.ip(),
+            tls,
             opened_at: at,
             state: State::default(),
             challenge: None,
             unanswered: None,
             logon: None,
             last_user: None,
-            dropped: 0,
             gap: None,
+            half_closed: None,
+            pending: None,
             told: 0,
-            hops: Hops::default(),
+            hops: None,
         }
     }
 
     /// The peer's address.
-    pub fn client_ip(&self) -> IpAddr {
-        self.open.addresses.client.ip()
+    pub const fn client_ip(&self) -> IpAddr {
+        self.client
+    }
+
+    /// TLS towards the client.
+    pub fn tls(&self) -> Option<&Tls> {
+        self.tls.as_ref()?.client.as_ref()
+    }
+
+    /// TLS towards IIS.
+    pub fn upstream_tls(&self) -> Option<&Tls> {
+        self.tls.as_ref()?.upstream.as_ref()
+    }
+
+    /// Whether authtap shows this client another certificate than the server's own; `None` when not both are known.
+    pub fn certificates_differ(&self) -> Option<bool> {
+        let end_point = |tls: Option<&Tls>| tls.and_then(|t| t.certificate.as_ref()).map(|c| c.end_point.clone());
+        Some(end_point(self.tls())? != end_point(self.upstream_tls())?)
+    }
+
+    /// The first `Via` value.
+    pub fn via(&self) -> Option<&str> {
+        self.hops.as_ref()?.via.as_deref()
+    }
+
+    /// The first field that named a client.
+    pub fn named_client(&self) -> Option<&NamedClient> {
+        self.hops.as_ref()?.named_client.as_ref()
+    }
+
+    /// Remembers the first sign of an intermediary of each kind.
+    pub(super) fn note_hops(&mut self, request: &Request, client: Option<&NamedClient>) {
+        let via = request.header("via");
+        if via.is_none() && client.is_none() {
+            return;
+        }
+        let hops = self.hops.get_or_insert_default();
+        if hops.via.is_none() {
+            hops.via = via.map(str::to_owned);
+        }
+        if hops.named_client.is_none() {
+            hops.named_client = client.cloned();
+        }
     }
 }

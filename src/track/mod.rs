@@ -5,8 +5,12 @@
 //! ([`challenges`]), and what became of the handshake. It judges nothing: that is the catalogue's work.
 
 pub mod challenges;
+pub mod client;
+mod conclude;
 pub mod connection;
+pub mod gaps;
 pub mod handshake;
+pub mod ids;
 pub mod intake;
 pub mod leg;
 pub mod persistence;

@@ -1,7 +1,6 @@
 //! Whether a connection stays logged on: the client's state machine of MS-N2HT section 3.2.5.
 
 use super::handshake::Event;
-use crate::model::auth::AuthField;
 use crate::model::http::Response;
 
 /// What `Persistent-Auth` says, when it is there and readable.
@@ -17,10 +16,10 @@ pub fn header(response: &Response) -> Option<bool> {
 ///
 /// The field counts on the final response of an authentication only. Without it, NTLM is persistent and everything
 /// else is not. A 401 resets; that is the machine's business.
-pub fn persistent(request: Event, authorization: Option<&AuthField>, response: &Response) -> bool {
+pub fn persistent(request: Event, ntlm: bool, response: &Response) -> bool {
     match request {
         Event::Bare => true,
         Event::Credentials => false,
-        _ => header(response).unwrap_or_else(|| authorization.is_some_and(|a| a.ntlm().is_some())),
+        _ => header(response).unwrap_or(ntlm),
     }
 }

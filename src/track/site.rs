@@ -1,26 +1,31 @@
 //! The site: all connections, all handshakes, and the links across them.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::challenges::{Challenge, Challenges, Names, Verdict};
-use super::connection::{Connection, Logon, NamedClient};
+use super::challenges::{Challenge, Challenges, Names, OwnLeg, Verdict};
+use super::client;
+use super::conclude::{abandoned, is_paired};
+use super::connection::{Connection, Logon};
+use super::gaps::Gaps;
 use super::handshake::{self, Event, Meaning, State};
+use super::ids::IdMap;
 use super::turn::Turn;
 use super::{leg, persistence};
 use crate::model::auth::{AuthField, Ntlm};
-use crate::model::event::{
-    ConnectionClose, ConnectionOpen, Exchange, Gap, GapWhat, Handshake, Leg, Link, LinkProof, Outcome, Start, Totals,
-};
-use crate::model::http::{Request, Response};
-use crate::model::transport::By;
-use crate::model::{ConnectionId, ExchangeNo, HandshakeId, Stamp};
+use crate::model::event::{ConnectionClose, ConnectionOpen, Exchange, Gap, GapWhat, Handshake, Outcome, Start, Totals};
+use crate::model::http::Response;
+use crate::model::network::Network;
+use crate::model::transport::{By, End, How};
+use crate::model::user::UserKey;
+use crate::model::{ConnectionId, HandshakeId, Stamp};
 
 /// How long after its connection's end a challenge may still be answered elsewhere.
 const AFTERLIFE: Duration = Duration::from_secs(30);
-/// A server that closes this long after its challenge gave up waiting: IIS's `connectionTimeout` is 120 s.
-const SERVER_PATIENCE: Duration = Duration::from_secs(110);
+/// A server that closes this long after its challenge gave up waiting. The client answers a challenge by itself, within
+/// a round trip; what takes longer is a client that has left.
+const SERVER_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Bounds of what is remembered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,30 +53,44 @@ pub struct Closed {
     pub challenge: Option<Challenge>,
     /// The AUTHENTICATE had been sent.
     pub answered: bool,
+    /// When the first side ended.
+    pub ended_at: Stamp,
 }
 
 /// All that is known of the traffic.
 #[derive(Debug)]
 pub struct Site {
     start: Option<Start>,
-    connections: HashMap<ConnectionId, Connection>,
+    connections: IdMap<ConnectionId, Connection>,
     challenges: Challenges,
     /// Challenges whose connection ended, and when they are given up.
     given_up: VecDeque<(Stamp, HandshakeId)>,
+    most_given_up: usize,
     handshakes: u64,
     totals: Totals,
+    trusted: Vec<Network>,
+    gaps: Gaps,
+    /// Users that were accepted in this watch.
+    accepted: HashSet<UserKey>,
 }
 
+/// So many users are remembered.
+const MOST_USERS: usize = 100_000;
+
 impl Site {
-    /// Nothing seen yet.
-    pub fn new(limits: Limits) -> Self {
+    /// Nothing seen yet. `trusted` are the peers whose word about the client counts.
+    pub fn new(limits: Limits, trusted: Vec<Network>) -> Self {
         Self {
             start: None,
-            connections: HashMap::new(),
+            connections: IdMap::default(),
             challenges: Challenges::new(limits.challenge_memory, limits.challenges),
             given_up: VecDeque::new(),
+            most_given_up: limits.challenges.saturating_mul(2).max(64),
             handshakes: 0,
             totals: Totals::default(),
+            trusted,
+            gaps: Gaps::default(),
+            accepted: HashSet::new(),
         }
     }
 
@@ -90,6 +109,41 @@ impl Site {
         self.challenges.get(id)
     }
 
+    /// Connections that are remembered.
+    pub fn len(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Whether no connection is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.connections.is_empty()
+    }
+
+    /// Challenges that are remembered.
+    pub fn challenges(&self) -> usize {
+        self.challenges.len()
+    }
+
+    /// Deadlines that are remembered.
+    pub fn deadlines(&self) -> usize {
+        self.given_up.len()
+    }
+
+    /// What was not seen.
+    pub const fn gaps(&self) -> &Gaps {
+        &self.gaps
+    }
+
+    /// Since when something on a connection, living or ended, was not seen.
+    pub fn gap_of(&self, id: ConnectionId) -> Option<Stamp> {
+        self.connections.get(&id).map_or_else(|| self.gaps.of_ended(id), |c| c.gap)
+    }
+
+    /// Whether this user has been accepted in this watch.
+    pub fn was_accepted(&self, user: &str) -> bool {
+        self.accepted.contains(&UserKey::of(user))
+    }
+
     /// Totals so far.
     pub const fn totals(&self) -> &Totals {
         &self.totals
@@ -106,7 +160,7 @@ impl Site {
     }
 
     /// A connection opened.
-    pub fn opened(&mut self, open: ConnectionOpen, at: Stamp) {
+    pub fn opened(&mut self, open: &ConnectionOpen, at: Stamp) {
         self.totals.connections += 1;
         self.connections.insert(open.connection, Connection::new(open, at));
     }
@@ -122,31 +176,42 @@ impl Site {
             return;
         }
         match gap.connection {
-            Some(id) => {
-                if let Some(c) = self.connections.get_mut(&id) {
+            Some(id) => match self.connections.get_mut(&id) {
+                Some(c) => {
+                    c.gap.get_or_insert(at);
+                    self.gaps.of_client(c.client_ip(), at);
+                }
+                None => self.gaps.of_all(at),
+            },
+            None => {
+                self.gaps.of_all(at);
+                for c in self.connections.values_mut() {
                     c.gap.get_or_insert(at);
                 }
             }
-            None => self.connections.values_mut().for_each(|c| {
-                c.gap.get_or_insert(at);
-            }),
         }
     }
 
-    /// An exchange: moves the connection's machine, links, and tells what it all was.
-    pub fn exchange(&mut self, mut exchange: Exchange) -> Option<Turn> {
+    /// An exchange: moves the connection's machine, links, and tells what it all was. Gives the exchange back when its
+    /// connection is not known.
+    pub fn exchange(&mut self, mut exchange: Exchange) -> Result<Turn, Exchange> {
         let at = exchange.times.response_head.or(exchange.times.end).unwrap_or(exchange.times.request_head);
         let authorization = exchange.authorization.as_ref();
         let request = leg::request(authorization);
-        let persistent = exchange.response.as_ref().is_some_and(|r| persistence::persistent(request, authorization, r));
+        let Some(connection) = self.connections.get_mut(&exchange.connection) else { return Err(exchange) };
+        let pending = connection.pending.as_ref().filter(|_| request == Event::Token);
+        let ntlm = pending.is_some() || authorization.is_some_and(|a| a.ntlm().is_some());
+        let persistent = exchange.response.as_ref().is_some_and(|r| persistence::persistent(request, ntlm, r));
         let answer = leg::response(&exchange, persistent);
-        let user = authorization.and_then(leg::user);
-        let scheme = authorization.map(leg::scheme);
-        let client = named_client(&exchange.request);
+        let user = pending.and_then(|h| h.user.clone()).or_else(|| authorization.and_then(leg::user));
+        let user: Option<Arc<str>> = user.map(Into::into);
+        let scheme = if pending.is_some() { Some("negotiate-ntlm") } else { authorization.map(leg::scheme) };
+        let peer = connection.client_ip();
+        let client = client::named(&exchange.request, peer, &self.trusted);
+        let party = client.as_ref().filter(|c| c.trusted).map_or(peer, |c| c.address);
 
-        let connection = self.connections.get_mut(&exchange.connection)?;
         let logon_before = connection.logon.clone();
-        let user_before = connection.last_user.as_ref().map(|(u, _, _)| u.clone());
+        let user_before = connection.last_user.clone();
         let sent = handshake::step(connection.state, request);
         let answered = handshake::step(sent.to, answer);
         connection.state = answered.to;
@@ -159,7 +224,13 @@ impl Site {
         let mut verdict = None;
         if request == Event::Authenticate {
             if let Some(Ntlm::Authenticate(message)) = authorization.and_then(AuthField::ntlm) {
-                verdict = Some(self.challenges.link(exchange.connection, waiting, message));
+                let found = self.challenges.link(exchange.connection, waiting, message);
+                if let Verdict::Here(c, _) = &found
+                    && let Some(c) = self.challenges.get_mut(c.handshake)
+                {
+                    c.answered_here = true;
+                }
+                verdict = Some(found);
             }
             connection.challenge = None;
             connection.unanswered = waiting.filter(|_| answer == Event::Unanswered);
@@ -184,6 +255,8 @@ impl Site {
             user_before,
             user,
             scheme,
+            peer,
+            party,
             client,
             persistent_auth: None,
         };
@@ -197,47 +270,103 @@ impl Site {
         if let Some(h) = &turn.handshake {
             self.count(h);
         }
-        Some(turn)
+        Ok(turn)
+    }
+
+    /// One side of a connection ended; the other may go on for long.
+    pub fn half_closed(&mut self, id: ConnectionId, by: By, at: Stamp) -> bool {
+        let Some(connection) = self.connections.get_mut(&id) else { return false };
+        if connection.half_closed.is_some() {
+            return false;
+        }
+        connection.half_closed = Some((by, at));
+        if by == By::Upstream
+            && connection.state == State::Challenged
+            && let Some(c) = connection.challenge.and_then(|id| self.challenges.get_mut(id))
+        {
+            c.cut_by_server |= at.since(c.at) < SERVER_PATIENCE;
+        }
+        connection.told > 0
     }
 
     /// A connection ended.
     pub fn closed(&mut self, mut close: ConnectionClose, at: Stamp) -> Option<Closed> {
         self.totals.exchanges += u64::from(close.exchanges);
         let connection = self.connections.remove(&close.connection)?;
-        let mut challenge = connection.unanswered.and_then(|id| self.challenges.get(id)).cloned();
+        if let Some(gap) = connection.gap {
+            self.gaps.ended(close.connection, gap);
+        }
+        let ended_at = connection.half_closed.map_or(at, |(_, at)| at);
+        let by_server = close.end.by == By::Upstream;
+        let mut challenge = None;
+        if let Some(c) = connection.unanswered.and_then(|id| self.challenges.get_mut(id)) {
+            close.mid_handshake = true;
+            c.cut_by_server |= by_server;
+            challenge = Some(c.clone());
+        }
         let answered = challenge.is_some();
-        close.mid_handshake = answered;
         if let Some(c) = connection.challenge.and_then(|id| self.challenges.get_mut(id))
             && !c.concluded
         {
             close.mid_handshake = connection.state == State::Challenged;
-            if close.mid_handshake && close.end.by == By::Upstream && at.since(c.at) < SERVER_PATIENCE {
-                c.cut_by_server = true;
-            }
+            c.cut_by_server |= close.mid_handshake && by_server && ended_at.since(c.at) < SERVER_PATIENCE;
             challenge = Some(c.clone());
-            self.given_up.push_back((at.after(AFTERLIFE), c.handshake));
         }
-        Some(Closed { close, connection, challenge, answered })
+        if let Some(c) = &challenge {
+            self.give_up_later(c.handshake, at);
+        }
+        Some(Closed { close, connection, challenge, answered, ended_at })
     }
 
-    /// Time passed: challenges that nobody will answer any more are concluded.
-    pub fn advance(&mut self, now: Stamp) -> Vec<(Stamp, Handshake)> {
-        let mut told = Vec::new();
+    /// Forgets connections whose end may have been lost to a gap, as if they had ended now.
+    pub fn forget_lost(&mut self, at: Stamp) -> Vec<Closed> {
+        let mut lost: Vec<ConnectionId> = self.connections.values().filter(|c| c.gap.is_some()).map(|c| c.id).collect();
+        lost.sort_unstable();
+        lost.into_iter()
+            .filter_map(|id| {
+                let connection = self.connections.remove(&id)?;
+                let challenge = connection.challenge.and_then(|id| self.challenges.get(id)).cloned();
+                if let Some(c) = &challenge {
+                    self.give_up_later(c.handshake, at);
+                }
+                let close = ConnectionClose {
+                    connection: id,
+                    end: End { by: By::Tap, how: How::Error, errno: None, detail: None },
+                    mid_handshake: false,
+                    client_bytes: 0,
+                    upstream_bytes: 0,
+                    exchanges: 0,
+                    duration: at.since(connection.opened_at),
+                };
+                let challenge = challenge.filter(|c| !c.concluded);
+                Some(Closed { close, connection, challenge, answered: false, ended_at: at })
+            })
+            .collect()
+    }
+
+    fn give_up_later(&mut self, id: HandshakeId, at: Stamp) {
+        if self.given_up.len() >= self.most_given_up {
+            // What fell out by number is told already.
+            let challenges = &self.challenges;
+            self.given_up.retain(|(_, id)| challenges.get(*id).is_some_and(|c| !c.concluded));
+        }
+        self.given_up.push_back((at.after(AFTERLIFE), id));
+    }
+
+    /// Time passed: the next challenge that nobody will answer any more, concluded. `None` when there is no more.
+    pub fn next_given_up(&mut self, now: Stamp) -> Option<(Stamp, Handshake)> {
         while let Some(&(due, id)) = self.given_up.front() {
             if due > now {
                 break;
             }
             self.given_up.pop_front();
             if let Some(h) = self.give_up(id) {
-                told.push((due, h));
+                return Some((due, h));
             }
         }
-        for challenge in self.challenges.expire(now) {
-            let h = abandoned(&challenge);
-            self.count(&h);
-            told.push((now, h));
-        }
-        told
+        let handshake = abandoned(&self.challenges.pop_old(now)?);
+        self.count(&handshake);
+        Some((now, handshake))
     }
 
     /// The end: every open handshake is concluded.
@@ -247,9 +376,7 @@ impl Site {
     }
 
     fn give_up(&mut self, id: HandshakeId) -> Option<Handshake> {
-        let challenge = self.challenges.get_mut(id).filter(|c| !c.concluded)?;
-        challenge.concluded = true;
-        let handshake = abandoned(challenge);
+        let handshake = abandoned(self.challenges.conclude(id)?);
         self.count(&handshake);
         Some(handshake)
     }
@@ -267,9 +394,23 @@ impl Site {
         }
     }
 
-    fn next_handshake(&mut self) -> HandshakeId {
+    pub(super) fn next_handshake(&mut self) -> HandshakeId {
         self.handshakes += 1;
         HandshakeId(self.handshakes)
+    }
+
+    pub(super) const fn challenges_mut(&mut self) -> &mut Challenges {
+        &mut self.challenges
+    }
+
+    pub(super) fn take_pending(&mut self, id: ConnectionId) -> Option<Box<Handshake>> {
+        self.connections.get_mut(&id)?.pending.take()
+    }
+
+    pub(super) fn keep_pending(&mut self, id: ConnectionId, handshake: Handshake) {
+        if let Some(c) = self.connections.get_mut(&id) {
+            c.pending = Some(Box::new(handshake));
+        }
     }
 
     /// The response carries a CHALLENGE: remembers it as the one that waits on this connection.
@@ -282,17 +423,16 @@ impl Site {
             return;
         };
         // A further CHALLENGE within one handshake keeps its legs.
-        let mut legs = match &turn.verdict {
+        let before = match &turn.verdict {
             Some(Verdict::Here(c, _)) => {
-                if let Some(c) = self.challenges.get_mut(c.handshake) {
-                    c.concluded = true;
-                }
-                c.legs.clone()
+                self.challenges.conclude(c.handshake);
+                &*c.legs
             }
-            _ => Vec::new(),
+            _ => &[],
         };
-        legs.push(request_leg(&exchange, leg::request_name(turn.request)));
-        legs.push(answer_leg(&exchange, "CHALLENGE", at));
+        let own = |message, at| OwnLeg { connection: exchange.connection, exchange: exchange.exchange, message, at };
+        let two = [own(leg::request_name(turn.request), exchange.times.request_head), own("CHALLENGE", at)];
+        let legs = if before.is_empty() { Arc::from(two) } else { [before, &two].concat().into() };
         let announced_close = exchange.response.as_ref().is_some_and(Response::ends_connection);
         let challenge = Challenge {
             handshake: self.next_handshake(),
@@ -301,9 +441,10 @@ impl Site {
             exchange: exchange.exchange,
             at,
             timestamp: message.target_info.as_ref().and_then(|i| i.timestamp),
-            names: Names::of(message.target_info.as_ref()),
+            names: Arc::new(Names::of(message.target_info.as_ref())),
             legs,
             concluded: false,
+            answered_here: false,
             announced_close,
             cut_by_server: announced_close,
             interrupted_by: None,
@@ -311,99 +452,10 @@ impl Site {
         if let Some(c) = self.connections.get_mut(&exchange.connection)
             && let Some(old) = c.challenge.replace(challenge.handshake)
         {
-            self.given_up.push_back((at.after(AFTERLIFE), old));
+            self.give_up_later(old, at);
         }
         turn.challenge = Some(challenge.clone());
-        for fallen in self.challenges.insert(challenge) {
-            self.count(&abandoned(&fallen));
-        }
-    }
-
-    /// Whether a handshake ended with this exchange, and how.
-    fn concluded(&mut self, turn: &Turn) -> Option<Handshake> {
-        let exchange = &turn.exchange;
-        let accepted = matches!(turn.answer, Event::Accepted | Event::AcceptedOnce);
-        let refused = turn.answer == Event::Refused;
-        match turn.request {
-            Event::Bare => None,
-            Event::Negotiate if !refused => None,
-            Event::Authenticate => Some(self.authenticate_concluded(turn, accepted, refused)).filter(|_| {
-                // SPNEGO may want one more round (request-mic); it is not over yet.
-                turn.answer != Event::Continue
-            }),
-            Event::Token if turn.answer == Event::Continue => None,
-            _ => {
-                if turn.request == Event::Credentials
-                    && accepted
-                    && turn.user.is_some()
-                    && turn.user == turn.user_before
-                {
-                    // Basic and its like come with each request: once a user and connection is enough.
-                    return None;
-                }
-                let outcome = match (accepted, refused) {
-                    (true, _) => Outcome::Authenticated,
-                    (_, true) if is_stale(exchange) => return None,
-                    (_, true) => Outcome::Rejected,
-                    _ => Outcome::Abandoned,
-                };
-                let field = exchange.authorization.as_ref()?;
-                let name = match field.kerberos() {
-                    Some(_) => "AP-REQ",
-                    None => leg::request_name(turn.request),
-                };
-                Some(Handshake {
-                    handshake: self.next_handshake(),
-                    scheme: leg::scheme(field).to_owned(),
-                    outcome,
-                    user: turn.user.clone(),
-                    server: field.kerberos().and_then(|k| k.sname.clone()),
-                    legs: vec![request_leg(exchange, name)],
-                    links: Vec::new(),
-                })
-            }
-        }
-    }
-
-    fn authenticate_concluded(&mut self, turn: &Turn, accepted: bool, refused: bool) -> Handshake {
-        let exchange = &turn.exchange;
-        let here = (exchange.connection, exchange.exchange);
-        let (linked, whole) = match &turn.verdict {
-            Some(Verdict::Here(c, proof)) => (Some((c, *proof)), c.interrupted_by.is_none()),
-            Some(Verdict::Earlier(c, proof) | Verdict::Elsewhere(c, proof)) => (Some((c, *proof)), false),
-            _ => (None, false),
-        };
-        let outcome = match (accepted, refused, whole) {
-            (true, _, _) => Outcome::Authenticated,
-            (_, true, true) => Outcome::Rejected,
-            (_, true, false) => Outcome::Broken,
-            _ => Outcome::Abandoned,
-        };
-        let handshake = match linked {
-            Some((c, _)) => c.handshake,
-            None => self.next_handshake(),
-        };
-        if let Some(c) = self.challenges.get_mut(handshake) {
-            c.concluded = true;
-        }
-        let mut legs = linked.map(|(c, _)| c.legs.clone()).unwrap_or_default();
-        legs.push(request_leg(exchange, "AUTHENTICATE"));
-        Handshake {
-            handshake,
-            scheme: linked.map(|(c, _)| c.scheme).or(turn.scheme).unwrap_or("ntlm").to_owned(),
-            outcome,
-            user: turn.user.clone(),
-            server: match (&linked, &turn.verdict) {
-                (Some((c, _)), _) => c.names.server().map(str::to_owned),
-                (None, Some(Verdict::Unseen { server, .. })) => server.clone(),
-                _ => None,
-            },
-            legs,
-            links: linked
-                .map(|(c, proof)| Link { challenge: (c.connection, c.exchange), authenticate: here, proof })
-                .into_iter()
-                .collect(),
-        }
+        self.challenges.insert(challenge);
     }
 
     fn log_on_or_off(&mut self, turn: &Turn, at: Stamp) {
@@ -413,101 +465,24 @@ impl Site {
             && !matches!(turn.request, Event::Bare | Event::Negotiate)
             && let Some(user) = &turn.user
         {
-            c.last_user = Some((user.clone(), turn.exchange.exchange, at));
+            c.last_user = Some(Arc::clone(user));
+            if self.accepted.len() < MOST_USERS {
+                self.accepted.insert(UserKey::of(user));
+            }
         }
         if turn.meaning() == Meaning::Logon
             || (turn.answered.to == State::Authenticated && turn.request != Event::Bare && accepted)
         {
-            c.logon = Some(Logon {
+            c.logon = Some(Arc::new(Logon {
                 exchange: turn.exchange.exchange,
                 at,
                 user: turn.user.clone(),
                 scheme: turn.scheme.unwrap_or("negotiate"),
                 client: turn.client.clone(),
-            });
-        }
-        if turn.answer == Event::Refused && turn.request == Event::Bare && turn.user_before.is_some() {
-            c.dropped += 1;
+            }));
         }
         if !matches!(c.state, State::Authenticated) {
             c.logon = None;
         }
     }
-}
-
-impl Connection {
-    fn note_hops(&mut self, request: &Request, client: Option<&NamedClient>) {
-        if self.hops.via.is_none() {
-            self.hops.via = request.header("via").map(str::to_owned);
-        }
-        if self.hops.named_client.is_none() {
-            self.hops.named_client = client.cloned();
-        }
-    }
-}
-
-/// Whether a link on one connection proves the pairing of a handshake.
-pub fn is_paired(handshake: &Handshake) -> bool {
-    handshake
-        .links
-        .iter()
-        .any(|l| l.challenge.0 == l.authenticate.0 && matches!(l.proof, LinkProof::Timestamp | LinkProof::ResponseTime))
-}
-
-fn abandoned(challenge: &Challenge) -> Handshake {
-    Handshake {
-        handshake: challenge.handshake,
-        scheme: challenge.scheme.to_owned(),
-        outcome: if challenge.cut_by_server { Outcome::Broken } else { Outcome::Abandoned },
-        user: None,
-        server: challenge.names.server().map(str::to_owned),
-        legs: challenge.legs.clone(),
-        links: Vec::new(),
-    }
-}
-
-fn is_stale(exchange: &Exchange) -> bool {
-    exchange.challenges.iter().any(|c| c.param("stale").is_some_and(|v| v.eq_ignore_ascii_case("true")))
-}
-
-fn request_leg(exchange: &Exchange, message: &str) -> Leg {
-    leg_at(exchange.connection, exchange.exchange, message, exchange.times.request_head)
-}
-
-fn answer_leg(exchange: &Exchange, message: &str, at: Stamp) -> Leg {
-    leg_at(exchange.connection, exchange.exchange, message, at)
-}
-
-fn leg_at(connection: ConnectionId, exchange: ExchangeNo, message: &str, at: Stamp) -> Leg {
-    Leg { connection, exchange, message: message.to_owned(), at }
-}
-
-/// The fields that name a client, most specific first, and the first address in them.
-fn named_client(request: &Request) -> Option<NamedClient> {
-    const FIELDS: [&str; 5] = ["x-forwarded-for", "forwarded", "true-client-ip", "x-real-ip", "x-client-ip"];
-    FIELDS.iter().find_map(|name| {
-        let field = request.headers.iter().find(|h| h.name.eq_ignore_ascii_case(name))?;
-        let address = if *name == "forwarded" { forwarded_for(&field.value)? } else { first(&field.value)? };
-        Some(NamedClient { field: field.name.clone(), address })
-    })
-}
-
-fn first(list: &str) -> Option<String> {
-    let member = list.split(',').next()?.trim().trim_matches('"');
-    let bare = match member.strip_prefix('[') {
-        Some(v6) => v6.split(']').next()?,
-        // One colon is an IPv4 address with a port; more are IPv6.
-        None if member.matches(':').count() == 1 => member.split(':').next()?,
-        None => member,
-    };
-    (!bare.is_empty()).then(|| bare.to_ascii_lowercase())
-}
-
-/// `for=` of the first element (RFC 7239 section 4).
-fn forwarded_for(value: &str) -> Option<String> {
-    let element = value.split(',').next()?;
-    element.split(';').find_map(|pair| {
-        let (name, value) = pair.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("for").then(|| first(value))?
-    })
 }

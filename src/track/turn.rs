@@ -1,11 +1,13 @@
 //! One exchange as the findings see it: what it was, what it did, and what it answers.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::challenges::{Challenge, Verdict};
-use super::connection::{Logon, NamedClient};
+use super::client::NamedClient;
+use super::connection::Logon;
 use super::handshake::{Event, Meaning, Transition};
-use crate::model::auth::{AuthField, Ntlm, NtlmAuthenticate};
+use crate::model::auth::{AuthField, Ntlm, NtlmAuthenticate, NtlmResponse};
 use crate::model::event::{Exchange, Handshake};
 use crate::model::http::Response;
 
@@ -31,13 +33,17 @@ pub struct Turn {
     /// The handshake that ended with it.
     pub handshake: Option<Handshake>,
     /// Who was logged on before it.
-    pub logon_before: Option<Logon>,
+    pub logon_before: Option<Arc<Logon>>,
     /// The last user that had logged on before it, also when the server has forgotten.
-    pub user_before: Option<String>,
+    pub user_before: Option<Arc<str>>,
     /// The user of its own credentials.
-    pub user: Option<String>,
+    pub user: Option<Arc<str>>,
     /// The scheme of its own credentials, or of the handshake it goes on with.
     pub scheme: Option<&'static str>,
+    /// The peer's address.
+    pub peer: IpAddr,
+    /// Who it comes from: the client that a trusted peer names, else the peer itself.
+    pub party: IpAddr,
     /// The client that its fields name.
     pub client: Option<NamedClient>,
     /// `Persistent-Auth` of its response.
@@ -79,8 +85,43 @@ impl Turn {
         names
     }
 
-    /// An AUTHENTICATE was refused.
-    pub const fn authenticate_refused(&self) -> bool {
-        matches!((self.request, self.answer), (Event::Authenticate, Event::Refused))
+    /// An AUTHENTICATE was refused, or answered by an error that may be a refusal.
+    pub const fn authenticate_failed(&self) -> bool {
+        matches!((self.request, self.answer), (Event::Authenticate, Event::Refused | Event::Undecided))
+    }
+
+    /// Everything that the server needs to judge the credentials had come, in order, and is looked at.
+    pub fn came_whole(&self) -> bool {
+        match self.request {
+            Event::Authenticate => {
+                let somebody = self.authenticate().is_some_and(|a| a.response != NtlmResponse::Anonymous);
+                somebody && self.user.is_some() && self.in_sequence()
+            }
+            // Credentials of a scheme that is not offered are never looked at.
+            Event::Credentials => {
+                matches!(self.scheme, Some("basic" | "digest"))
+                    && self.user.is_some()
+                    && self.scheme_offered()
+                    && !self.is_stale()
+            }
+            _ => false,
+        }
+    }
+
+    /// Its AUTHENTICATE answers the challenge that waits on its own connection, and nothing came in between.
+    pub const fn in_sequence(&self) -> bool {
+        matches!(&self.verdict, Some(Verdict::Here(c, _)) if c.interrupted_by.is_none())
+    }
+
+    /// The response says that the nonce was too old, and not that the credentials are wrong (RFC 7616 section 3.3).
+    pub fn is_stale(&self) -> bool {
+        let mut challenges = self.exchange.challenges.iter();
+        challenges.any(|c| c.param("stale").is_some_and(|v| v.eq_ignore_ascii_case("true")))
+    }
+
+    /// The server offers the scheme of this request's credentials.
+    pub fn scheme_offered(&self) -> bool {
+        let scheme = self.exchange.authorization.as_ref().map(|a| &a.scheme);
+        self.exchange.challenges.iter().any(|c| Some(&c.scheme) == scheme)
     }
 }

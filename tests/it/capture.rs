@@ -8,7 +8,7 @@ use authtap::model::TapId;
 use authtap::model::event::Event;
 use authtap::sink::Sink;
 use authtap::sink::jsonl::reader::{ReadError, read};
-use authtap::sink::jsonl::v1::{Body, Line, schema};
+use authtap::sink::jsonl::v1::{self, Body, Line, schema};
 use authtap::sink::jsonl::writer::{CaptureFile, Limits, OpenError};
 use proptest::prelude::*;
 
@@ -49,6 +49,9 @@ proptest! {
     fn events_survive_the_capture(bytes in proptest::collection::vec(any::<u8>(), 0..500)) {
         let event = Entropy(&bytes).event();
         let line = Line::of(&tap(), &event).to_json().unwrap();
+        let mut written = Vec::new();
+        v1::write(&tap(), &event, &mut written).unwrap();
+        prop_assert_eq!(std::str::from_utf8(&written).unwrap(), &line);
         prop_assert!(!line.contains('\n'));
         let back: Line = serde_json::from_str(&line).unwrap();
         prop_assert_eq!(&back.to_json().unwrap(), &line);

@@ -14,9 +14,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
 use authtap::finding::catalogue;
-use authtap::finding::{Engine, Network, Settings};
+use authtap::finding::{Engine, Settings};
 use authtap::model::event::{ConnectionClose, ConnectionOpen, Event, Gap, GapWhat, Start, What};
 use authtap::model::finding::Finding;
+use authtap::model::network::Network;
 use authtap::model::transport::{Addresses, By, Certificate, End, How, Tls};
 use authtap::model::{ConnectionId, FileTime, Stamp};
 use authtap::sim::ntlm::av::{AvPairs, id};

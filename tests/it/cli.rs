@@ -58,7 +58,10 @@ fn wrong_options_and_keys_are_named_with_what_is_allowed() {
         &["run", "--listen", LISTEN, "--upstream", UPSTREAM, "--upstream-ca", "x.pem"],
         &["--upstream-ca", "https"],
     );
-    refused(&["run", "--listen", LISTEN, "--upstream", UPSTREAM, "--trusted-proxy", "10.0.0.0/33"], &["--trusted-proxy:", "10.0.0.0/33"]);
+    refused(
+        &["run", "--listen", LISTEN, "--upstream", UPSTREAM, "--trusted-proxy", "10.0.0.0/33"],
+        &["--trusted-proxy:", "10.0.0.0/33"],
+    );
     let with_password = output(&["run", "--listen", LISTEN, "--upstream", "http://u:Hunter2-planted@iis.example.test"]);
     assert!(with_password.status.code() == Some(2) && !stderr(&with_password).contains("Hunter2"));
     let dir = dir();

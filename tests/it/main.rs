@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper of a test that fails is a test that fails")]
 
 mod architecture;
+mod bounded;
 mod capture;
 mod cases;
 mod catalogue;

@@ -50,6 +50,8 @@ const MOST: usize = 10_000;
 /// The first challenge that waits for a client.
 #[derive(Debug)]
 struct Waiting {
+    /// The address that authtap sees, which a trusted forwarder's client hides behind.
+    peer: IpAddr,
     connection: ConnectionId,
     asked_at: Stamp,
     closed_at: Option<Stamp>,
@@ -66,12 +68,18 @@ pub(in crate::finding) struct Detector {
     /// When an address last sent credentials.
     answered: HashMap<IpAddr, Stamp>,
     waiting: HashMap<IpAddr, Waiting>,
+    /// The client that waits with each connection.
+    by_connection: HashMap<ConnectionId, IpAddr>,
     due: VecDeque<(Stamp, IpAddr)>,
 }
 
 impl Detector {
-    fn judge(&mut self, client: IpAddr, at: Stamp, out: &mut Raise<'_>) {
+    fn judge(&mut self, client: IpAddr, at: Stamp, view: &View<'_>, out: &mut Raise<'_>) {
         let Some(w) = self.waiting.remove(&client) else { return };
+        // What was not seen may be the very answer that is missed here.
+        if view.site.gaps().client_since(w.peer, w.asked_at) {
+            return;
+        }
         let after = at.since(w.asked_at).as_secs();
         let again = if w.times > 1 { format!(" ({} refusals in all)", w.times) } else { String::new() };
         out.raise(
@@ -90,10 +98,13 @@ impl Detector {
 }
 
 impl Detect for Detector {
+    fn entries(&self) -> usize {
+        self.answered.len() + self.waiting.len() + self.by_connection.len() + self.due.len()
+    }
+
     fn on_turn(&mut self, turn: &Turn, view: &View<'_>, _out: &mut Raise<'_>) {
         let id = turn.exchange.connection;
-        let Some(connection) = view.site.connection(id) else { return };
-        let client = connection.client_ip();
+        let client = turn.party;
         let at = turn.exchange.times.response_head.unwrap_or(turn.exchange.times.request_head);
         let window = view.settings.answer_window;
         if turn.request != Event::Bare {
@@ -121,6 +132,7 @@ impl Detect for Detector {
         self.waiting.insert(
             client,
             Waiting {
+                peer: turn.peer,
                 connection: id,
                 asked_at: at,
                 closed_at: None,
@@ -130,12 +142,14 @@ impl Detect for Detector {
                 offered,
             },
         );
+        self.by_connection.insert(id, client);
         self.due.push_back((at.after(window), client));
     }
 
     fn on_close(&mut self, closed: &Closed, at: Stamp, _view: &View<'_>, _out: &mut Raise<'_>) {
-        if let Some(w) = self.waiting.get_mut(&closed.connection.client_ip())
-            && w.connection == closed.close.connection
+        let id = closed.close.connection;
+        if let Some(w) = self.by_connection.remove(&id).and_then(|client| self.waiting.get_mut(&client))
+            && w.connection == id
         {
             w.closed_at = Some(at);
         }
@@ -152,14 +166,14 @@ impl Detect for Detector {
                 // Asked again since the entry was made: its own entry follows.
                 Some(w) if w.asked_at.after(window) > due => {}
                 // Its connection is open: a person may be typing. Look again later.
-                Some(w) if w.closed_at.is_none() => self.due.push_back((now.after(window), client)),
-                Some(_) => self.judge(client, due, out),
+                Some(w) if w.closed_at.is_none() => self.due.push_back((due.after(window), client)),
+                Some(_) => self.judge(client, due, view, out),
                 None => {}
             }
         }
     }
 
-    fn on_stop(&mut self, at: Stamp, _view: &View<'_>, out: &mut Raise<'_>) {
+    fn on_stop(&mut self, at: Stamp, view: &View<'_>, out: &mut Raise<'_>) {
         let mut settled: Vec<IpAddr> = self
             .waiting
             .iter()
@@ -168,7 +182,7 @@ impl Detect for Detector {
             .collect();
         settled.sort_unstable();
         for client in settled {
-            self.judge(client, at, out);
+            self.judge(client, at, view, out);
         }
     }
 }

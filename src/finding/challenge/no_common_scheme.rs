@@ -8,7 +8,6 @@ use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::auth::Scheme;
 use crate::model::finding::{Basis, Evidence};
 use crate::model::{ConnectionId, Stamp};
-use crate::track::connection::Connection;
 use crate::track::handshake::Event;
 use crate::track::turn::Turn;
 
@@ -51,6 +50,8 @@ const MOST: usize = 10_000;
 /// A client that tried what is not offered.
 #[derive(Debug)]
 struct Tried {
+    /// The address that authtap sees, which a trusted forwarder's client hides behind.
+    peer: IpAddr,
     scheme: Scheme,
     name: String,
     offered: Vec<Scheme>,
@@ -70,8 +71,12 @@ pub(in crate::finding) struct Detector {
 }
 
 impl Detector {
-    fn judge(&mut self, client: IpAddr, at: Stamp, out: &mut Raise<'_>) {
+    fn judge(&mut self, client: IpAddr, at: Stamp, view: &View<'_>, out: &mut Raise<'_>) {
         let Some(t) = self.tried.remove(&client) else { return };
+        // What was not seen may be the very try that is missed here.
+        if view.site.gaps().client_since(t.peer, t.at) {
+            return;
+        }
         let times = if t.times > 1 { format!("{} times", t.times) } else { "once".to_owned() };
         out.raise(
             at,
@@ -90,11 +95,16 @@ impl Detector {
 }
 
 impl Detect for Detector {
-    fn on_turn(&mut self, turn: &Turn, view: &View<'_>, _out: &mut Raise<'_>) {
+    fn entries(&self) -> usize {
+        self.tried.len() + self.due.len()
+    }
+
+    fn on_turn(&mut self, turn: &Turn, _view: &View<'_>, _out: &mut Raise<'_>) {
         let Some(field) = turn.exchange.authorization.as_ref().filter(|_| turn.request != Event::Bare) else { return };
-        let Some(client) = view.site.connection(turn.exchange.connection).map(Connection::client_ip) else { return };
+        let client = turn.party;
         if let Some(t) = self.tried.get_mut(&client) {
-            if t.scheme != field.scheme && t.offered.contains(&field.scheme) {
+            let accepted = matches!(turn.answer, Event::Accepted | Event::AcceptedOnce);
+            if accepted || (t.scheme != field.scheme && t.offered.contains(&field.scheme)) {
                 self.tried.remove(&client);
             } else {
                 t.times += 1;
@@ -114,6 +124,7 @@ impl Detect for Detector {
         self.tried.insert(
             client,
             Tried {
+                peer: turn.peer,
                 scheme: field.scheme.clone(),
                 name: field.scheme_as_sent.clone(),
                 offered,
@@ -128,23 +139,23 @@ impl Detect for Detector {
         self.due.push_back((at.after(PATIENCE), client));
     }
 
-    fn on_time(&mut self, now: Stamp, _view: &View<'_>, out: &mut Raise<'_>) {
+    fn on_time(&mut self, now: Stamp, view: &View<'_>, out: &mut Raise<'_>) {
         while let Some(&(due, client)) = self.due.front() {
             if due > now {
                 break;
             }
             self.due.pop_front();
             if self.tried.get(&client).is_some_and(|t| t.at.after(PATIENCE) <= due) {
-                self.judge(client, due, out);
+                self.judge(client, due, view, out);
             }
         }
     }
 
-    fn on_stop(&mut self, at: Stamp, _view: &View<'_>, out: &mut Raise<'_>) {
+    fn on_stop(&mut self, at: Stamp, view: &View<'_>, out: &mut Raise<'_>) {
         let mut clients: Vec<IpAddr> = self.tried.keys().copied().collect();
         clients.sort_unstable();
         for client in clients {
-            self.judge(client, at, out);
+            self.judge(client, at, view, out);
         }
     }
 }

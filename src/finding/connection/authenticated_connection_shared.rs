@@ -1,6 +1,7 @@
 //! See the page below.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::finding::Basis;
@@ -47,13 +48,20 @@ finding! {
     since: "0.1.0",
 }
 
+/// So many pairs of connection and client are remembered at most.
+const MOST: usize = 10_000;
+
 /// Compares each riding request's client with the one that logged on.
 #[derive(Debug, Default)]
 pub(in crate::finding) struct Detector {
-    told: HashSet<(ConnectionId, String)>,
+    told: HashSet<(ConnectionId, IpAddr)>,
 }
 
 impl Detect for Detector {
+    fn entries(&self) -> usize {
+        self.told.len()
+    }
+
     fn on_turn(&mut self, turn: &Turn, view: &View<'_>, out: &mut Raise<'_>) {
         if turn.request != Event::Bare || turn.meaning() != Meaning::Ride {
             return;
@@ -65,17 +73,17 @@ impl Detect for Detector {
         }
         let id = turn.exchange.connection;
         let Some(connection) = view.site.connection(id) else { return };
-        if !self.told.insert((id, now.address.clone())) {
+        if self.told.len() >= MOST || !self.told.insert((id, now.address)) {
             return;
         }
-        let trusted = view.trusts(connection.client_ip());
+        let trusted = then.trusted && now.trusted;
         let basis = if trusted { Basis::Observed } else { Basis::Suspected };
         let user = logon.user.as_deref().unwrap_or("a user whose name Kerberos hides");
         let doubt = if trusted {
             String::new()
         } else {
             format!(
-                " The field was set by {}, which is not among trusted-proxies, so it could also be made up.",
+                " Nobody among trusted-proxies vouches for both addresses (the peer is {}), so they could also be made up.",
                 connection.client_ip()
             )
         };
@@ -102,6 +110,8 @@ impl Detect for Detector {
     }
 
     fn on_close(&mut self, closed: &Closed, _at: Stamp, _: &View<'_>, _: &mut Raise<'_>) {
-        self.told.retain(|(id, _)| *id != closed.close.connection);
+        if !self.told.is_empty() {
+            self.told.retain(|(id, _)| *id != closed.close.connection);
+        }
     }
 }

@@ -5,7 +5,7 @@ use crate::model::finding::Basis;
 use crate::model::{ConnectionId, ExchangeNo, Stamp};
 use crate::track::handshake::{Event, Meaning};
 use crate::track::turn::Turn;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 finding! {
     /// ## What it is
@@ -14,7 +14,8 @@ finding! {
     ///
     /// ## What authtap saw
     /// A successful AUTHENTICATE, and then a 401 for the next request on the same connection: once, where the server
-    /// had said `Persistent-Auth: false`, or at least twice on one connection where it had said nothing.
+    /// had said `Persistent-Auth: false`, or at least twice on one connection where it had said nothing and the same
+    /// place had been served before.
     ///
     /// ## Why it breaks
     /// Nothing fails outright, but every request costs three, each with a round to a domain controller, and clients
@@ -41,11 +42,30 @@ finding! {
 }
 
 /// What is remembered of a connection: its last NTLM logon.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Memory {
     logon: Option<(ExchangeNo, Stamp, Option<bool>)>,
+    /// Places that were answered while somebody was logged on: a 401 for another one may be that one's own.
+    accepted: HashSet<String>,
     dropped: u32,
     told: bool,
+}
+
+/// So many places are remembered for each connection.
+const MOST_PLACES: usize = 64;
+
+impl Memory {
+    fn accept(&mut self, turn: &Turn) {
+        if self.accepted.len() < MOST_PLACES {
+            self.accepted.insert(place(turn).to_owned());
+        }
+    }
+}
+
+/// The request's path, without its query.
+fn place(turn: &Turn) -> &str {
+    let target = turn.exchange.request.target.as_str();
+    target.split('?').next().unwrap_or(target)
 }
 
 /// Counts, per connection, logons that did not last.
@@ -55,11 +75,16 @@ pub(in crate::finding) struct Detector {
 }
 
 impl Detect for Detector {
+    fn entries(&self) -> usize {
+        self.connections.len()
+    }
+
     fn on_turn(&mut self, turn: &Turn, view: &View<'_>, out: &mut Raise<'_>) {
         let id = turn.exchange.connection;
         if matches!(turn.meaning(), Meaning::Logon | Meaning::LogonOnce) && turn.request == Event::Authenticate {
             let at = turn.exchange.times.response_head.unwrap_or_default();
-            let memory = self.connections.entry(id).or_insert(Memory { logon: None, dropped: 0, told: false });
+            let memory = self.connections.entry(id).or_default();
+            memory.accept(turn);
             memory.logon = Some((turn.exchange.exchange, at, turn.persistent_auth));
             return;
         }
@@ -68,6 +93,7 @@ impl Detect for Detector {
                 && turn.request == Event::Bare
             {
                 // It lasted for one more request at least.
+                m.accept(turn);
                 m.logon = None;
                 m.dropped = 0;
             }
@@ -75,12 +101,15 @@ impl Detect for Detector {
         }
         let Some(memory) = self.connections.get_mut(&id) else { return };
         let Some((exchange, at, said)) = memory.logon.take() else { return };
+        if said != Some(false) && !memory.accepted.contains(place(turn)) {
+            return;
+        }
         memory.dropped += 1;
         if memory.told || (said != Some(false) && memory.dropped < 2) {
             return;
         }
         memory.told = true;
-        let via = view.site.connection(id).and_then(|c| c.hops.via.clone());
+        let via = view.site.connection(id).and_then(|c| c.via());
         let because = via.map_or_else(String::new, |v| {
             format!(" Its requests carry `Via: {v}`, which is known to make older IIS versions do this.")
         });

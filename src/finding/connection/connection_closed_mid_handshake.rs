@@ -30,8 +30,8 @@ finding! {
     /// Afterwards the 401 that carries the challenge keeps its connection, and the AUTHENTICATE follows on it.
     ///
     /// ## Not this when
-    /// The client itself closes, which is how a user or a program gives up; or the server closes after its own idle
-    /// time of about two minutes. A `Connection: close` on the last, refusing 401 is harmless.
+    /// The client itself closes, which is how a user or a program gives up; or the server closes a connection that had
+    /// been idle for ten seconds or more after the challenge, which means that the client had left. A `Connection: close` on the last, refusing 401 is harmless.
     ///
     /// ## References
     /// - RFC 9112 section 9.6; RFC 4559 section 6; MS-NTHT section 3
@@ -54,17 +54,25 @@ impl Detect for Detector {
             if r.version == "HTTP/1.0" { "is HTTP/1.0 without keep-alive" } else { "says `Connection: close`" }
         });
         let server = challenge.names.server().map(|n| format!(" of {n}")).unwrap_or_default();
+        // Whoever sent `Connection: close` first ends it: the server only obeys.
+        let request = &turn.exchange.request;
+        let asked_for = request.header("connection").is_some_and(|v| v.to_ascii_lowercase().contains("close"))
+            || request.version == "HTTP/1.0";
+        let asked = if asked_for { ", as the request had asked for" } else { "" };
         out.raise(
             challenge.at,
             Draft::new(
                 Basis::Observed,
                 format!(
-                    "The CHALLENGE{server} on connection {} can never be answered: the response that carries it {how}.",
+                    "The CHALLENGE{server} on connection {} can never be answered: the response that carries it {how}{asked}.",
                     challenge.connection
                 ),
                 Place::response(turn).says(format!("401 with a CHALLENGE, and the response {how}")),
             )
-            .scheme(Some(challenge.scheme)),
+            .scheme(Some(challenge.scheme))
+            .and_if(asked_for.then(|| {
+                Place::request(turn).says("the request itself asks to end the connection: look at the client, or a hop before")
+            })),
         );
     }
 
@@ -74,11 +82,11 @@ impl Detect for Detector {
         else {
             return;
         };
-        if !closed.close.mid_handshake || closed.close.end.by != By::Upstream || closed.connection.gap.is_some() {
+        if !closed.close.mid_handshake || closed.close.end.by != By::Upstream {
             return;
         }
         let how = if closed.close.end.how == How::Reset { "reset" } else { "closed" };
-        let after = at.since(challenge.at).as_millis();
+        let after = closed.ended_at.since(challenge.at).as_millis();
         out.raise(
             at,
             Draft::new(
@@ -92,7 +100,7 @@ impl Detect for Detector {
                         "before the client had answered it"
                     }
                 ),
-                Place::new(challenge.connection, None, "close", at)
+                Place::new(challenge.connection, None, "close", closed.ended_at)
                     .says(format!("the upstream {how} the connection first")),
             )
             .scheme(Some(challenge.scheme))

@@ -47,12 +47,12 @@ pub(in crate::finding) struct Detector;
 
 impl Detect for Detector {
     fn on_turn(&mut self, turn: &Turn, _view: &View<'_>, out: &mut Raise<'_>) {
-        if !turn.authenticate_refused() {
+        if !turn.authenticate_failed() {
             return;
         }
         let (challenge, proof) = match &turn.verdict {
             Some(Verdict::Here(c, proof)) if c.interrupted_by.is_some() => (c, *proof),
-            Some(Verdict::Earlier(c, proof)) => (c, *proof),
+            Some(Verdict::Earlier(c, proof)) if !c.answered_here => (c, *proof),
             _ => return,
         };
         let basis = if proof == LinkProof::Timestamp { Basis::Observed } else { Basis::Inferred };
@@ -65,9 +65,12 @@ impl Detect for Detector {
             Draft::new(
                 basis,
                 format!(
-                    "The logon of {user} on connection {} was refused because {between} came between its CHALLENGE \
-                     (exchange {}) and its AUTHENTICATE (exchange {}).",
-                    e.connection, challenge.exchange, e.exchange
+                    "The logon of {user} on connection {} failed with {}: {between} came between its CHALLENGE (exchange {}) \
+                     and its AUTHENTICATE (exchange {}).",
+                    e.connection,
+                    turn.status(),
+                    challenge.exchange,
+                    e.exchange
                 ),
                 Place::request(turn).says(format!(
                     "AUTHENTICATE that answers the CHALLENGE of exchange {}, which was no longer the last thing on \
@@ -83,7 +86,7 @@ impl Detect for Detector {
             .and_if(by.map(|n| {
                 Place::new(e.connection, Some(n), "request", challenge.at).says("the request that came in between")
             }))
-            .and(Place::response(turn).says("401 with bare schemes: the server refused it")),
+            .and(Place::response(turn).says(format!("{}: the server did not accept it", turn.status()))),
         );
     }
 }

@@ -15,7 +15,8 @@ finding! {
     /// the server refused it.
     ///
     /// ## What authtap saw
-    /// An AUTHENTICATE on a connection where no challenge of its own waited for it, answered by 401. An NTLMv2 response
+    /// An AUTHENTICATE on a connection where no challenge of its own waited for it, answered by 401 (or, by other servers
+    /// than IIS, by 400 or 500). An NTLMv2 response
     /// repeats the timestamp and the names of the challenge it answers; when they are those of a challenge that went
     /// out on another connection, the crossing is proved (`observed`). Without them (NTLMv1, a server that sends no
     /// timestamp) only the order is known, and the finding is `inferred`.
@@ -59,11 +60,11 @@ pub(in crate::finding) struct Detector;
 
 impl Detect for Detector {
     fn on_turn(&mut self, turn: &Turn, view: &View<'_>, out: &mut Raise<'_>) {
-        if !turn.authenticate_refused() {
+        if !turn.authenticate_failed() {
             return;
         }
         let draft = match &turn.verdict {
-            Some(Verdict::Elsewhere(challenge, proof)) if !challenge.cut_by_server => {
+            Some(Verdict::Elsewhere(challenge, proof)) if !challenge.cut_by_server && !challenge.answered_here => {
                 crossed(turn, view, challenge, *proof)
             }
             Some(Verdict::Unseen { outstanding, server, names_differ }) => {
@@ -91,7 +92,27 @@ fn whom_to_blame(turn: &Turn, view: &View<'_>, other: Option<&Challenge>) -> Str
 }
 
 fn refusal(turn: &Turn) -> crate::model::finding::Evidence {
-    Place::response(turn).says(format!("{} with bare schemes: the server refused it", turn.status()))
+    Place::response(turn).says(match turn.status() {
+        401 => "401 with bare schemes: the server refused it".to_owned(),
+        other => format!("{other}: the server could not place it"),
+    })
+}
+
+/// `was refused` or `failed with 500`.
+fn failed(turn: &Turn) -> String {
+    match turn.status() {
+        401 => "was refused".to_owned(),
+        other => format!("failed with {other}"),
+    }
+}
+
+/// Whether something went unseen in the time that a challenge is remembered: then what did not pass may only not have
+/// been seen.
+fn seen_all(turn: &Turn, view: &View<'_>) -> bool {
+    let memory = view.settings.limits.challenge_memory;
+    let at = turn.exchange.times.request_head;
+    let since = crate::model::Stamp(at.0.saturating_sub(i64::try_from(memory.as_micros()).unwrap_or(i64::MAX)));
+    !view.site.gaps().since(since)
 }
 
 fn crossed(turn: &Turn, view: &View<'_>, challenge: &Challenge, proof: LinkProof) -> Draft {
@@ -108,9 +129,10 @@ fn crossed(turn: &Turn, view: &View<'_>, challenge: &Challenge, proof: LinkProof
     Draft::new(
         basis,
         format!(
-            "{} was refused because its AUTHENTICATE came on connection {}, while the CHALLENGE{server} that it answers \
-             went out on connection {}; the legs were mixed by {whom}.",
+            "{} {} because its AUTHENTICATE came on connection {}, while the CHALLENGE{server} that it answers went out \
+             on connection {}; the legs were mixed by {whom}.",
             capital(&who(turn)),
+            failed(turn),
             e.connection,
             challenge.connection,
         ),
@@ -136,14 +158,23 @@ fn unseen(
 ) -> Draft {
     let e = &turn.exchange;
     let named = server.map(|n| format!(" (it names {n})")).unwrap_or_default();
-    let what = if names_differ { "another server's challenge" } else { "a challenge with another timestamp" };
+    let what = match (names_differ, outstanding) {
+        (true, _) => "another server's challenge",
+        (false, Some(_)) => "a challenge with another timestamp",
+        (false, None) => "a challenge that was made elsewhere, by its timestamp",
+    };
     let whom = whom_to_blame(turn, view, None);
+    let (basis, unseen) = if seen_all(turn, view) {
+        (Basis::Inferred, "which did not pass this authtap")
+    } else {
+        (Basis::Suspected, "which did not pass this authtap, or was among what it could not see (there is a gap)")
+    };
     Draft::new(
-        Basis::Inferred,
+        basis,
         format!(
-            "{} was refused on connection {}: its AUTHENTICATE answers {what}{named}, which did not pass this authtap; \
-             the legs were mixed by {whom}.",
+            "{} {} on connection {}: its AUTHENTICATE answers {what}{named}, {unseen}; the legs were mixed by {whom}.",
             capital(&who(turn)),
+            failed(turn),
             e.connection,
         ),
         Place::request(turn).says(format!("AUTHENTICATE that answers {what}{named}")),
@@ -167,13 +198,16 @@ fn unlinked(turn: &Turn, view: &View<'_>, candidates: &[Challenge]) -> Draft {
         }
     };
     let whom = whom_to_blame(turn, view, candidates.first());
+    let basis = if seen_all(turn, view) { Basis::Inferred } else { Basis::Suspected };
+    let likely = if basis == Basis::Suspected { format!("{likely}, but not everything was seen") } else { likely };
     Draft::new(
-        Basis::Inferred,
+        basis,
         format!(
-            "{} was refused on connection {}, which had no challenge waiting: its AUTHENTICATE belongs to another \
-             connection ({likely}); the message ({kind}) carries nothing that could prove which. The legs were probably \
-             mixed by {whom}.",
+            "{} {} on connection {}, which had no challenge waiting: its AUTHENTICATE belongs to another connection \
+             ({likely}); the message ({kind}) carries nothing that could prove which. The legs were probably mixed by \
+             {whom}.",
             capital(&who(turn)),
+            failed(turn),
             e.connection,
         ),
         Place::request(turn).says("AUTHENTICATE on a connection where no CHALLENGE waited for it"),

@@ -2,6 +2,7 @@
 
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::finding::Basis;
+use crate::model::user::UserKey;
 use crate::track::handshake::Event;
 use crate::track::turn::Turn;
 
@@ -45,13 +46,17 @@ pub(in crate::finding) struct Detector {
 
 #[derive(Debug)]
 struct Last {
-    user: String,
+    user: std::sync::Arc<str>,
     workstation: String,
     exchange: u32,
     at: crate::model::Stamp,
 }
 
 impl Detect for Detector {
+    fn entries(&self) -> usize {
+        self.last.len()
+    }
+
     fn on_turn(&mut self, turn: &Turn, _view: &View<'_>, out: &mut Raise<'_>) {
         let accepted = matches!(turn.answer, Event::Accepted | Event::AcceptedOnce);
         let (true, Some(message), Some(user)) = (accepted, turn.authenticate(), &turn.user) else { return };
@@ -60,7 +65,7 @@ impl Detect for Detector {
         let now =
             Last { user: user.clone(), workstation: message.workstation.clone(), exchange: turn.exchange.exchange, at };
         let Some(then) = self.last.insert(id, now) else { return };
-        if then.user.eq_ignore_ascii_case(user) {
+        if UserKey::of(&then.user) == UserKey::of(user) {
             return;
         }
         let machines = match (then.workstation.as_str(), message.workstation.as_str()) {

@@ -1,11 +1,10 @@
 //! See the page below.
 
-use std::collections::HashSet;
-
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::finding::Basis;
 use crate::track::challenges::Verdict;
-use crate::track::handshake::{Event, Meaning};
+use crate::track::connection::Connection;
+use crate::track::handshake::Event;
 use crate::track::turn::Turn;
 
 finding! {
@@ -20,8 +19,9 @@ finding! {
     /// the credentials may be right and the resource forbidden: then it is only `suspected`.
     ///
     /// ## Why it breaks
-    /// The account, not the transport. IIS logs `401 1` with the reason in *sc-win32-status*, and the domain controller
-    /// logs event 4625 (or 4776) with its own.
+    /// The server, or the domain controller it asked, did not accept what came. Why, only they know: IIS logs `401 1` (or
+    /// `401 3` for a permission) with the reason in *sc-win32-status*, and the domain controller logs event 4625 (or 4776)
+    /// with its own.
     ///
     /// ## Fix
     /// - Look up the reason: the IIS log's line of that time (`authtap explain` knows the codes; 2148074252 is SEC_E_LOGON_DENIED, 1326 a bad name or password, 1909 a locked account), or event 4625 on the server: *Event Viewer > Windows Logs > Security*.
@@ -33,7 +33,8 @@ finding! {
     /// ## Not this when
     /// The legs were torn apart (`handshake-split-across-connections`, `handshake-interleaved`). A hop *behind* authtap
     /// can still tear them apart where authtap cannot see it: then the IIS log says 2148074248, and authtap belongs
-    /// behind that hop.
+    /// behind that hop. An anonymous AUTHENTICATE is no refused password either. Where the log says `401 3`, the user was
+    /// known and may not read this resource.
     ///
     /// ## References
     /// - MS-NLMP section 3.2.5.1.2; RFC 7617; RFC 7616
@@ -45,40 +46,37 @@ finding! {
     since: "0.1.0",
 }
 
-/// So many users are remembered at most.
-const MOST: usize = 100_000;
-
 /// Looks at each refusal of whole credentials.
 #[derive(Debug, Default)]
-pub(in crate::finding) struct Detector {
-    /// Users that were accepted in this watch, in lower case.
-    accepted: HashSet<String>,
-}
+pub(in crate::finding) struct Detector;
 
 impl Detect for Detector {
     fn on_turn(&mut self, turn: &Turn, view: &View<'_>, out: &mut Raise<'_>) {
-        let user = turn.user.as_ref().map(|u| u.to_lowercase());
-        if matches!(turn.meaning(), Meaning::Logon | Meaning::LogonOnce) {
-            if let Some(user) = user
-                && self.accepted.len() < MOST
-            {
-                self.accepted.insert(user);
-            }
-            return;
-        }
-        if turn.answer != Event::Refused || !whole(turn) {
+        if turn.answer != Event::Refused || !turn.came_whole() {
             return;
         }
         let name = turn.user.as_deref().unwrap_or("a user without a name");
-        let known = user.is_some_and(|u| self.accepted.contains(&u));
-        let (basis, cause) = if known {
+        let connection = view.site.connection(turn.exchange.connection);
+        let (basis, cause) = if connection.and_then(Connection::certificates_differ) == Some(true) {
+            // authtap blames itself first.
+            (
+                Basis::Suspected,
+                "it may be authtap itself: it shows clients another certificate than the server's, and with Extended \
+                 Protection that alone makes every Windows logon fail; otherwise a wrong password, an unknown user or a \
+                 restricted account",
+            )
+        } else if view.site.was_accepted(name) {
             (
                 Basis::Suspected,
                 "the same user was accepted before, so it may be a permission on this resource, or a password that \
                  changed",
             )
         } else {
-            (Basis::Inferred, "most likely a wrong password, an unknown user or a restricted account")
+            (
+                Basis::Inferred,
+                "it is most likely a wrong password, an unknown user or a restricted account, or else a permission on this \
+                 resource",
+            )
         };
         let e = &turn.exchange;
         let scheme = turn.scheme.unwrap_or("ntlm");
@@ -87,13 +85,13 @@ impl Detect for Detector {
         } else {
             "the credentials came whole"
         };
-        let from = view.site.connection(e.connection).map_or_else(String::new, |c| format!(" from {}", c.client_ip()));
+        let from = turn.party;
         out.raise(
             e.times.response_head.unwrap_or_default(),
             Draft::new(
                 basis,
                 format!(
-                    "The server refused {name}{from} for {} {} on connection {}: {whole}, so it is {cause}.",
+                    "The server refused {name} from {from} for {} {} on connection {}: {whole}; {cause}.",
                     e.request.method, e.request.target, e.connection
                 ),
                 Place::response(turn).says("401 with bare schemes after complete credentials"),
@@ -108,21 +106,5 @@ impl Detect for Detector {
                 _ => None,
             }),
         );
-    }
-}
-
-/// Whether everything that the server needs had come, in order.
-fn whole(turn: &Turn) -> bool {
-    match turn.request {
-        Event::Authenticate => matches!(&turn.verdict, Some(Verdict::Here(c, _)) if c.interrupted_by.is_none()),
-        Event::Credentials => {
-            let Some(field) = &turn.exchange.authorization else { return false };
-            let mut same = turn.exchange.challenges.iter().filter(|c| c.scheme == field.scheme).peekable();
-            matches!(turn.scheme, Some("basic" | "digest"))
-                && turn.user.is_some()
-                && same.peek().is_some()
-                && !same.any(|c| c.param("stale").is_some_and(|v| v.eq_ignore_ascii_case("true")))
-        }
-        _ => false,
     }
 }

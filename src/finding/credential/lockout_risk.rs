@@ -4,8 +4,9 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::finding::Basis;
+use crate::model::user::UserKey;
 use crate::model::{ConnectionId, Stamp};
-use crate::track::challenges::Verdict;
+use crate::track::connection::Connection;
 use crate::track::handshake::{Event, Meaning};
 use crate::track::turn::Turn;
 
@@ -28,7 +29,8 @@ finding! {
     /// - A locked account: *Active Directory Users and Computers > Account > Unlock account*, or `Unlock-ADAccount`; event 4740 on the domain controller names the machine that caused it.
     ///
     /// ## Not this when
-    /// The user mistyped and then got in: an accepted logon starts the count anew.
+    /// The user mistyped and then got in: an accepted logon starts the count anew. Credentials of a scheme that the server
+    /// does not offer are never checked, and a user who was accepted before and is refused one resource lacks a permission.
     ///
     /// ## References
     /// - Windows *Account lockout policy*
@@ -64,21 +66,27 @@ struct User {
 /// Counts each user's refusals.
 #[derive(Debug, Default)]
 pub(in crate::finding) struct Detector {
-    users: HashMap<String, User>,
+    users: HashMap<UserKey, User>,
 }
 
 impl Detect for Detector {
+    fn entries(&self) -> usize {
+        self.users.values().map(|u| 1 + u.refusals.len()).sum()
+    }
+
     fn on_turn(&mut self, turn: &Turn, view: &View<'_>, out: &mut Raise<'_>) {
         let Some(name) = &turn.user else { return };
-        let key = name.to_lowercase();
+        let key = UserKey::of(name);
         if matches!(turn.meaning(), Meaning::Logon | Meaning::LogonOnce) {
             self.users.remove(&key);
             return;
         }
-        let stale = || {
-            turn.exchange.challenges.iter().any(|c| c.param("stale").is_some_and(|v| v.eq_ignore_ascii_case("true")))
-        };
-        if turn.answer != Event::Refused || stale() {
+        let apart = turn.request == Event::Authenticate && !turn.in_sequence();
+        if turn.answer != Event::Refused || !(apart || turn.came_whole()) {
+            return;
+        }
+        // Who got in before and is refused now is known to the server: that is a permission, and locks nothing.
+        if !apart && view.site.was_accepted(name) {
             return;
         }
         let at = turn.exchange.times.response_head.unwrap_or_default();
@@ -89,8 +97,6 @@ impl Detect for Detector {
                 return;
             }
         }
-        let apart = turn.request == Event::Authenticate
-            && !matches!(&turn.verdict, Some(Verdict::Here(c, _)) if c.interrupted_by.is_none());
         let user = self.users.entry(key).or_default();
         user.refusals.push_back(Refusal {
             at,
@@ -111,9 +117,16 @@ impl Detect for Detector {
             return;
         }
         user.told_at = count;
+        let own_certificate =
+            view.site.connection(turn.exchange.connection).and_then(Connection::certificates_differ) == Some(true);
         let count_torn = user.refusals.iter().filter(|r| r.torn).count();
         let cause = match count_torn {
-            0 => "each came whole, so it is the account or its password".to_owned(),
+            0 if own_certificate => {
+                "each came whole, and authtap shows clients another certificate than the server's: with Extended \
+                 Protection that alone is the cause"
+                    .to_owned()
+            }
+            0 => "each came whole, so it is most likely the account or its password".to_owned(),
             n if n == count => "all of them were torn apart on the way, so the password is not the cause".to_owned(),
             n => format!("{n} of them were torn apart on the way, and the others came whole"),
         };

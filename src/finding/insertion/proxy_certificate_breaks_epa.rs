@@ -87,16 +87,19 @@ fn short(hex: &str) -> &str {
 }
 
 impl Detect for Detector {
+    fn entries(&self) -> usize {
+        self.told.len()
+    }
+
     fn on_start(&mut self, start: &Start, at: Stamp, _view: &View<'_>, out: &mut Raise<'_>) {
         self.compare(start.certificate.as_ref(), start.upstream_certificate.as_ref(), at, Place::nowhere(), out);
     }
 
     fn on_open(&mut self, connection: &Connection, view: &View<'_>, out: &mut Raise<'_>) {
-        let of = |tls: &Option<crate::model::transport::Tls>| tls.as_ref().and_then(|t| t.certificate.clone());
-        let ours = of(&connection.open.tls).or_else(|| view.site.start().and_then(|s| s.certificate.clone()));
-        let ours = ours.filter(|_| connection.open.tls.is_some());
-        let theirs = of(&connection.open.upstream_tls);
+        let (Some(tls), Some(upstream)) = (connection.tls(), connection.upstream_tls()) else { return };
+        let ours = tls.certificate.as_ref().or_else(|| view.site.start().and_then(|s| s.certificate.as_ref()));
+        let theirs = upstream.certificate.as_ref();
         let place = Place::new(connection.id, None, "tls", connection.opened_at);
-        self.compare(ours.as_ref(), theirs.as_ref(), connection.opened_at, place, out);
+        self.compare(ours, theirs, connection.opened_at, place, out);
     }
 }

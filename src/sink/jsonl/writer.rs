@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::reader::begins_like_capture;
-use super::v1::Line;
+use super::v1;
 use crate::model::TapId;
 use crate::model::event::{Event, What};
 use crate::sink::Sink;
@@ -83,12 +83,16 @@ pub struct CaptureFile {
     size: u64,
     waiting: Vec<u8>,
     /// The `start` line: written again at the head of each file.
-    start: Option<String>,
+    start: Option<Vec<u8>>,
     /// Bytes of the current file before the first event of its own.
     head: u64,
     /// Older files, oldest first, with their sizes.
     older: VecDeque<(PathBuf, u64)>,
     next_number: u64,
+    /// Something that matters waits to be written.
+    urgent: bool,
+    /// Room for one line, used again for each.
+    line: Vec<u8>,
 }
 
 impl CaptureFile {
@@ -113,6 +117,8 @@ impl CaptureFile {
             head: 0,
             older: VecDeque::new(),
             next_number: 1,
+            urgent: false,
+            line: Vec::new(),
         };
         capture.find_older().map_err(fail("looking for older files"))?;
         match existing {
@@ -209,14 +215,15 @@ impl CaptureFile {
         Ok(())
     }
 
-    fn append(&mut self, line: &str) {
-        self.waiting.extend_from_slice(line.as_bytes());
+    fn append(&mut self, line: &[u8]) {
+        self.waiting.extend_from_slice(line);
         self.waiting.push(b'\n');
         self.size = self.size.saturating_add(line.len() as u64 + 1);
     }
 
     /// Writes what waits. What could not be written stays, to be continued at the same byte.
     fn drain(&mut self) -> io::Result<()> {
+        self.urgent = false;
         let Some(file) = self.file.as_mut() else {
             return Err(io::Error::other("the next capture file could not be made"));
         };
@@ -238,7 +245,17 @@ impl CaptureFile {
     }
 
     fn take(&mut self, event: &Event) -> io::Result<()> {
-        let line = Line::of(&self.tap, event).to_json().map_err(io::Error::other)?;
+        let mut line = std::mem::take(&mut self.line);
+        line.clear();
+        let taken = v1::write(&self.tap, event, &mut line)
+            .map_err(io::Error::other)
+            .and_then(|()| self.take_line(event, &line));
+        // A finding with much evidence may be long; that room is not kept.
+        self.line = if line.capacity() > BUFFER { Vec::new() } else { line };
+        taken
+    }
+
+    fn take_line(&mut self, event: &Event, line: &[u8]) -> io::Result<()> {
         if self.file.is_none() {
             self.reopen()?;
         }
@@ -249,14 +266,15 @@ impl CaptureFile {
         if self.waiting.len() + line.len() > BACKLOG && !self.waiting.is_empty() {
             self.drain()?;
         }
-        self.append(&line);
+        self.append(line);
         if matches!(event.what, What::Start(_)) {
-            self.start = Some(line);
+            self.start = Some(line.to_owned());
         }
-        // An incident is followed with `tail -f`: what matters is written at once. The line is kept if that fails, so
-        // the event itself is not lost and `flush` tells the trouble.
-        if self.waiting.len() >= BUFFER || matters(&event.what) {
+        // The line is kept if that fails, so the event itself is not lost and `flush` tells the trouble.
+        if self.waiting.len() >= BUFFER {
             let _ = self.drain();
+        } else {
+            self.urgent |= matters(&event.what);
         }
         Ok(())
     }
@@ -275,6 +293,14 @@ impl Sink for CaptureFile {
 
     fn write(&mut self, event: &Event) -> Result<(), String> {
         self.take(event).map_err(|e| format!("{}: {e}", self.path.display()))
+    }
+
+    /// An incident is followed with `tail -f`: what matters is written now. If that fails, `flush` tells it.
+    fn settle(&mut self) -> Result<(), String> {
+        if self.urgent {
+            let _ = self.drain();
+        }
+        Ok(())
     }
 
     fn flush(&mut self) -> Result<(), String> {

@@ -5,8 +5,12 @@ use std::io::{self, IsTerminal};
 use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+
+use super::lossy::Console;
 
 /// How lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -53,15 +57,35 @@ pub enum ConsoleError {
         /// What is wrong.
         why: String,
     },
+    /// A thread cannot be made.
+    #[error("cannot start the console: {0}")]
+    Thread(#[source] io::Error),
     /// Somebody else did it before.
     #[error("the console is already set up")]
     Twice,
 }
 
 /// Sends this process's traces to stderr. `filter` is a level or a filter such as `authtap=debug`; `info` by default.
-pub fn init(format: LogFormat, colours: Colours, filter: Option<&str>) -> Result<(), ConsoleError> {
+/// Whoever ends the process should [`flush`](Console::flush) the console that it returns.
+pub fn init(format: LogFormat, colours: Colours, filter: Option<&str>) -> Result<Console, ConsoleError> {
     let colours = colours.on(io::stderr().is_terminal());
-    subscriber(format, colours, filter, io::stderr)?.try_init().map_err(|_| ConsoleError::Twice)
+    let console = Console::start(io::stderr(), Box::new(move |n| missing(format, n))).map_err(ConsoleError::Thread)?;
+    subscriber(format, colours, filter, console.clone())?.try_init().map_err(|_| ConsoleError::Twice)?;
+    Ok(console)
+}
+
+/// The line that stands for lines that stderr did not take in time.
+fn missing(format: LogFormat, lines: u64) -> String {
+    let mut at = String::new();
+    // Writing to a String cannot fail.
+    let _ = SystemTime.format_time(&mut Writer::new(&mut at));
+    let text = format!("{lines} lines are missing here: stderr did not take them in time; a capture has all events");
+    match format {
+        LogFormat::Text => format!("{at}  WARN {text}\n"),
+        LogFormat::Json => format!(
+            "{{\"timestamp\":\"{at}\",\"level\":\"WARN\",\"message\":\"{text}\",\"authtap.console.dropped\":{lines}}}\n"
+        ),
+    }
 }
 
 /// What [`init`] sets up, with any writer.

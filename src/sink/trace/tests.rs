@@ -44,7 +44,7 @@ fn said(format: LogFormat, filter: &str, events: &[What]) -> String {
             let event = Event { seq: i as u64 + 1, at: Stamp(0), what: what.clone() };
             sink.write(&event).unwrap();
         }
-        assert!(sink.spans.is_empty(), "spans are closed with their connections");
+        assert!(sink.connections.is_empty(), "spans are closed with their connections");
     });
     String::from_utf8(captured.0.lock().unwrap().clone()).unwrap()
 }
@@ -78,7 +78,7 @@ fn story() -> Vec<What> {
             authorization: None,
             challenges: Vec::new(),
             times: Times::default(),
-            leg: Some("challenge".to_owned()),
+            leg: Some("refused".to_owned()),
         })),
         What::Handshake(Box::new(Handshake {
             handshake: HandshakeId(3),
@@ -167,4 +167,32 @@ fn a_bad_filter_is_told() {
         panic!("taken");
     };
     assert!(e.to_string().contains("authtap=loud"), "{e}");
+}
+
+/// Two 401s are how a healthy NTLM logon looks; told at INFO they would hide the one that matters.
+#[test]
+fn a_401_that_is_an_ordinary_leg_is_no_news() {
+    let mut events = story();
+    let What::Exchange(x) = &mut events[1] else { panic!("an exchange") };
+    x.leg = Some("challenge".to_owned());
+    let text = said(LogFormat::Text, "info", &events);
+    assert!(!text.contains("401 GET /app"), "{text}");
+    let text = said(LogFormat::Text, "debug", &events);
+    assert!(text.contains("DEBUG") && text.contains("401 GET /app"), "{text}");
+}
+
+/// A storm of wrong passwords must not push the finding out of the terminal's memory, nor cost more than the traffic.
+#[test]
+fn a_storm_is_cut_and_its_size_told() {
+    let story = story();
+    let mut events = vec![story[0].clone()];
+    events.extend(std::iter::repeat_n(story[1].clone(), 1_000));
+    events.push(story[3].clone());
+    events.push(story[5].clone());
+    events.push(What::Stop(Totals::default()));
+    let text = said(LogFormat::Text, "info", &events);
+    let shown = usize::try_from(A_SECOND).unwrap();
+    assert_eq!(text.matches("401 GET /app").count(), shown, "{text}");
+    assert!(text.contains(&format!("{} more 401s", 1_000 - shown)), "{text}");
+    assert!(text.contains("Handshake split"), "{text}");
 }

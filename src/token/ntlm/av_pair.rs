@@ -94,8 +94,10 @@ impl<'a> Pair<'a, '_> {
     }
 
     fn name(&mut self, field: &str, slot: &mut Option<String>) {
-        let path = format!("{}.{field}", self.path);
-        let text = text::utf16(self.value, self.at, &path, self.faults);
+        let text = text::plain_utf16(self.value).unwrap_or_else(|| {
+            let path = format!("{}.{field}", self.path);
+            text::utf16(self.value, self.at, &path, self.faults)
+        });
         self.set(field, slot, Some(text));
     }
 

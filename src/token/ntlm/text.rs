@@ -2,8 +2,20 @@
 
 use super::super::fault::Faults;
 
+/// UTF-16LE of ASCII alone, as nearly all names are; `None` for others.
+pub(super) fn plain_utf16(bytes: &[u8]) -> Option<String> {
+    let (pairs, rest) = bytes.as_chunks::<2>();
+    if !rest.is_empty() || !pairs.iter().all(|[low, high]| *high == 0 && low.is_ascii()) {
+        return None;
+    }
+    String::from_utf8(pairs.iter().map(|[low, _]| *low).collect()).ok()
+}
+
 /// UTF-16LE, lossy, with a fault for half a character.
 pub(super) fn utf16(bytes: &[u8], at: usize, field: &str, faults: &mut Faults) -> String {
+    if let Some(text) = plain_utf16(bytes) {
+        return text;
+    }
     let (pairs, rest) = bytes.as_chunks::<2>();
     if !rest.is_empty() {
         faults.add(at, field, "UTF-16LE, an even number of bytes", format!("{} bytes", bytes.len()));

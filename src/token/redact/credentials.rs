@@ -1,5 +1,7 @@
 //! Authentication fields and cookies without what they prove.
 
+use std::fmt::Write as _;
+
 use super::super::field::{self, Auth};
 use super::super::scheme::{self, is_word};
 use super::{shown, size, url};
@@ -23,8 +25,11 @@ pub(super) fn credentials(value: &[u8]) -> String {
 
 /// `WWW-Authenticate`: schemes and open parameters as they are, tokens by size.
 pub(super) fn challenges(value: &[u8]) -> String {
-    let list: Vec<String> = field::challenges(value).iter().map(|auth| one(auth, scheme::is_open)).collect();
-    list.join(", ")
+    let list = field::challenges(value);
+    match list.as_slice() {
+        [alone] => one(alone, scheme::is_open),
+        several => several.iter().map(|auth| one(auth, scheme::is_open)).collect::<Vec<_>>().join(", "),
+    }
 }
 
 /// `Authentication-Info`: the names, and what of RFC 7615 is no proof.
@@ -33,22 +38,26 @@ pub(super) fn info(value: &[u8]) -> String {
 }
 
 fn one(auth: &Auth<'_>, open: impl Fn(&str) -> bool) -> String {
-    let mut parts = Vec::new();
+    let mut text = String::with_capacity(32);
     if !auth.scheme_as_sent.is_empty() {
-        parts.push(shown(auth.scheme_as_sent.as_bytes()));
+        text.push_str(&shown(auth.scheme_as_sent.as_bytes()));
     }
     if let Some(token) = auth.token68 {
-        // The size of Basic credentials would give away the password's.
-        parts.push(if auth.scheme == Scheme::Basic {
-            "<token>".to_owned()
+        let space = if text.is_empty() { "" } else { " " };
+        // The size of Basic credentials would give away the password's. Writing to a String cannot fail.
+        let _ = if auth.scheme == Scheme::Basic {
+            write!(text, "{space}<token>")
         } else {
-            format!("<token, {} bytes>", token.bytes.len())
-        });
+            write!(text, "{space}<token, {} bytes>", token.bytes.len())
+        };
     }
     if !auth.params.is_empty() {
-        parts.push(params(&auth.params, open));
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(&params(&auth.params, open));
     }
-    parts.join(" ")
+    text
 }
 
 fn params(list: &[(String, String)], open: impl Fn(&str) -> bool) -> String {

@@ -64,8 +64,13 @@ fn authority(bytes: &[u8]) -> String {
 fn path_and_query(bytes: &[u8]) -> String {
     let (bytes, fragment) = split_once(bytes, b'#');
     let (path, query) = split_once(bytes, b'?');
-    let segments: Vec<String> = path.split(|b| *b == b'/').map(segment).collect();
-    let mut text = segments.join("/");
+    let mut text = String::with_capacity(bytes.len());
+    for (number, part) in path.split(|b| *b == b'/').enumerate() {
+        if number > 0 {
+            text.push('/');
+        }
+        segment(part, &mut text);
+    }
     if let Some(query) = query {
         text.push('?');
         let pairs: Vec<String> = query.split(|b| *b == b'&').map(query_pair).collect();
@@ -99,19 +104,25 @@ pub(super) fn name_is_opaque(name: &[u8], value: &[u8]) -> bool {
 }
 
 /// A path segment; its parameters after `;` as a query's (RFC 3986 section 3.3).
-fn segment(segment: &[u8]) -> String {
+fn segment(segment: &[u8], text: &mut String) {
     let mut parts = segment.split(|b| *b == b';');
     let name = parts.next().unwrap_or_default();
-    let mut text = if is_cookieless(name) || is_jwt(name) || is_opaque(name) { size(name) } else { shown(name) };
+    if is_cookieless(name) || is_jwt(name) || is_opaque(name) {
+        text.push_str(&size(name));
+    } else {
+        text.push_str(&shown(name));
+    }
     for param in parts {
         text.push(';');
         text.push_str(&query_pair(param));
     }
-    text
 }
 
 /// ASP.NET's cookieless session, ticket and anonymous id: `(S(…))`, `(F(…))`, `(A(…)S(…))`.
 fn is_cookieless(segment: &[u8]) -> bool {
+    if !matches!(segment, [b'(' | b'%', ..]) {
+        return false;
+    }
     let text = String::from_utf8_lossy(segment).to_ascii_lowercase();
     let text = text.replace("%28", "(").replace("%29", ")");
     matches!(text.as_bytes(), [b'(', kind, b'(', .., b')'] if kind.is_ascii_alphabetic())

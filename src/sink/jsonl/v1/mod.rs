@@ -7,6 +7,7 @@
 //! Growing: a new field is optional on reading (`#[serde(default)]`); a reader ignores fields and types that it does
 //! not know. Anything else is version 2.
 
+mod borrowed;
 mod exchange;
 mod finding;
 mod gap;
@@ -17,6 +18,7 @@ mod text;
 mod token;
 mod transport;
 
+pub use borrowed::write;
 pub use exchange::{Exchange, Request, Response, Times};
 pub use finding::{Evidence, Finding};
 pub use gap::{Gap, GapWhat, Sender};

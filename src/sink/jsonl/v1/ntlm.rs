@@ -1,5 +1,7 @@
 //! NTLM's messages (MS-NLMP section 2.2.1) as a capture shows them.
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -39,7 +41,7 @@ pub struct NtlmNegotiate {
     pub flags: String,
     /// Their names, from the highest bit; for the reader's eye, ignored on reading.
     #[serde(default)]
-    pub flag_names: Vec<String>,
+    pub flag_names: Vec<Cow<'static, str>>,
     /// The sender's operating system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<Version>,
@@ -58,7 +60,7 @@ pub struct NtlmChallenge {
     pub flags: String,
     /// Their names, from the highest bit; ignored on reading.
     #[serde(default)]
-    pub flag_names: Vec<String>,
+    pub flag_names: Vec<Cow<'static, str>>,
     /// The server's operating system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<Version>,
@@ -77,7 +79,7 @@ pub struct NtlmAuthenticate {
     pub flags: String,
     /// Their names, from the highest bit; ignored on reading.
     #[serde(default)]
-    pub flag_names: Vec<String>,
+    pub flag_names: Vec<Cow<'static, str>>,
     /// The client's operating system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<Version>,
@@ -152,7 +154,7 @@ pub struct TargetInfo {
 }
 
 /// Names of the flags of MS-NLMP section 2.2.2.5 that are set, from the highest bit; unknown bits have none.
-pub(super) fn flag_names(flags: u32) -> Vec<String> {
+pub(super) fn flag_names(flags: u32) -> Vec<Cow<'static, str>> {
     const NAMES: [(u32, &str); 25] = [
         (0x8000_0000, "56"),
         (0x4000_0000, "KEY_EXCH"),
@@ -180,7 +182,7 @@ pub(super) fn flag_names(flags: u32) -> Vec<String> {
         (0x0000_0002, "OEM"),
         (0x0000_0001, "UNICODE"),
     ];
-    NAMES.iter().filter(|(bit, _)| flags & bit != 0).map(|(_, name)| (*name).to_owned()).collect()
+    NAMES.iter().filter(|(bit, _)| flags & bit != 0).map(|(_, name)| Cow::Borrowed(*name)).collect()
 }
 
 impl From<&auth::Ntlm> for Ntlm {

@@ -1,0 +1,184 @@
+//! Lines of the kinds that a busy site writes by the thousand, serialised where they lie: an [`Exchange`](super::Exchange)
+//! copied first costs as much as its decoding. Tests hold each line against its owned twin, byte for byte.
+
+use serde::{Serialize, Serializer};
+
+use super::handshake::Place;
+use super::mirror::{Outcome, Proof};
+use super::token::AuthField;
+use super::{Line, VERSION};
+use crate::model::{Stamp, TapId, event, http};
+
+/// A [`Line`] without copies.
+#[derive(Serialize)]
+struct LineRef<'a> {
+    v: u32,
+    at: Time,
+    tap: &'a str,
+    seq: u64,
+    #[serde(flatten)]
+    body: BodyRef<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum BodyRef<'a> {
+    Exchange(ExchangeRef<'a>),
+    Handshake(HandshakeRef<'a>),
+}
+
+#[derive(Serialize)]
+struct ExchangeRef<'a> {
+    connection: u64,
+    exchange: u32,
+    request: RequestRef<'a>,
+    #[serde(skip_serializing_if = "<[u16]>::is_empty")]
+    interim: &'a [u16],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response: Option<ResponseRef<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authorization: Option<AuthField>,
+    challenges: Vec<AuthField>,
+    times: Times,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    leg: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct RequestRef<'a> {
+    method: &'a str,
+    target: &'a str,
+    version: &'a str,
+    headers: Headers<'a>,
+    body_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct ResponseRef<'a> {
+    status: u16,
+    reason: &'a str,
+    version: &'a str,
+    headers: Headers<'a>,
+    body_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct Times {
+    request: Time,
+    request_head: Time,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_head: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end: Option<Time>,
+}
+
+#[derive(Serialize)]
+struct HandshakeRef<'a> {
+    handshake: u64,
+    scheme: &'a str,
+    outcome: Outcome,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server: Option<&'a str>,
+    legs: Vec<LegRef<'a>>,
+    links: Vec<LinkRef>,
+}
+
+#[derive(Serialize)]
+struct LegRef<'a> {
+    connection: u64,
+    exchange: u32,
+    message: &'a str,
+    at: Time,
+}
+
+#[derive(Serialize)]
+struct LinkRef {
+    challenge: Place,
+    authenticate: Place,
+    proof: Proof,
+}
+
+/// A time as its text.
+struct Time(Stamp);
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+/// Name and value of each.
+struct Headers<'a>(&'a [http::Header]);
+
+impl Serialize for Headers<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|h| (h.name.as_str(), h.value.as_str())))
+    }
+}
+
+/// Writes an event's line behind what `to` holds, without the newline.
+pub fn write(tap: &TapId, event: &event::Event, to: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+    let body = match &event.what {
+        event::What::Exchange(x) => BodyRef::Exchange(exchange(x)),
+        event::What::Handshake(x) => BodyRef::Handshake(handshake(x)),
+        _ => return serde_json::to_writer(to, &Line::of(tap, event)),
+    };
+    serde_json::to_writer(to, &LineRef { v: VERSION, at: Time(event.at), tap: &tap.0, seq: event.seq, body })
+}
+
+fn exchange(x: &event::Exchange) -> ExchangeRef<'_> {
+    ExchangeRef {
+        connection: x.connection.0,
+        exchange: x.exchange,
+        request: RequestRef {
+            method: &x.request.method,
+            target: &x.request.target,
+            version: &x.request.version,
+            headers: Headers(&x.request.headers),
+            body_bytes: x.request_body,
+        },
+        interim: &x.interim,
+        response: x.response.as_ref().map(|r| ResponseRef {
+            status: r.status,
+            reason: &r.reason,
+            version: &r.version,
+            headers: Headers(&r.headers),
+            body_bytes: x.response_body,
+        }),
+        authorization: x.authorization.as_ref().map(Into::into),
+        challenges: x.challenges.iter().map(Into::into).collect(),
+        times: Times {
+            request: Time(x.times.request),
+            request_head: Time(x.times.request_head),
+            response_head: x.times.response_head.map(Time),
+            end: x.times.end.map(Time),
+        },
+        leg: x.leg.as_deref(),
+    }
+}
+
+fn handshake(x: &event::Handshake) -> HandshakeRef<'_> {
+    HandshakeRef {
+        handshake: x.handshake.0,
+        scheme: &x.scheme,
+        outcome: x.outcome.into(),
+        user: x.user.as_deref(),
+        server: x.server.as_deref(),
+        legs: x
+            .legs
+            .iter()
+            .map(|l| LegRef { connection: l.connection.0, exchange: l.exchange, message: &l.message, at: Time(l.at) })
+            .collect(),
+        links: x
+            .links
+            .iter()
+            .map(|l| LinkRef {
+                challenge: l.challenge.into(),
+                authenticate: l.authenticate.into(),
+                proof: l.proof.into(),
+            })
+            .collect(),
+    }
+}
