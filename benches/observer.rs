@@ -3,7 +3,12 @@
 //! `cargo bench --bench observer`. Each connection carries NTLM handshakes one after the other, all of them refused
 //! (`refused`: the storm of wrong passwords of `side_by_side.py`'s `401`) or let in (`logon`).
 
-#![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "a benchmark reads the clock and prints")]
+#![expect(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    reason = "a benchmark reads the clock, prints, and has nobody to tell its errors to"
+)]
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

@@ -114,11 +114,10 @@ fn output(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// The runtime of the data path.
+/// The runtime of what is not the data path: accepting, signals, start and stop. The relay has threads of its own.
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_multi_thread()
+    tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .thread_name("authtap-relay")
         .build()
         .map_err(|e| Failure::ran(format_args!("cannot start the runtime: {e}")))
 }

@@ -274,7 +274,7 @@ impl Engine {
                 turn.exchange
             }
             // Its opening was not seen (a gap): it is recorded, and nothing is drawn from it.
-            Err(exchange) => Arc::new(exchange),
+            Err(exchange) => Arc::new(*exchange),
         };
         self.open.entry(connection).or_default().push(Open { seq, at, exchange });
     }

@@ -20,6 +20,11 @@ impl Stamp {
         Self(self.0.saturating_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)))
     }
 
+    /// What `Display` writes, without its ways; `None` for years that need them.
+    pub fn rfc3339(self) -> Option<Rfc3339> {
+        Rfc3339::of(i128::from(self.0), 6)
+    }
+
     /// Reads RFC 3339; `None` when it is not that.
     pub fn parse(text: &str) -> Option<Self> {
         text.parse::<jiff::Timestamp>().ok().map(|t| Self(t.as_microsecond()))
@@ -28,7 +33,7 @@ impl Stamp {
 
 impl fmt::Display for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(digits) = Rfc3339::of(i128::from(self.0), 6) {
+        if let Some(digits) = self.rfc3339() {
             return f.write_str(digits.as_str());
         }
         match jiff::Timestamp::from_microsecond(self.0) {
@@ -85,7 +90,8 @@ impl FileTime {
 
 /// A time as text, for years 1970 to 9998: every line of a capture holds six of them, and the general way costs a
 /// microsecond for each.
-struct Rfc3339 {
+#[derive(Debug, Clone, Copy)]
+pub struct Rfc3339 {
     text: [u8; 28],
     length: usize,
 }
@@ -125,7 +131,8 @@ impl Rfc3339 {
         }
     }
 
-    fn as_str(&self) -> &str {
+    /// The text.
+    pub fn as_str(&self) -> &str {
         self.text.get(..self.length).and_then(|t| std::str::from_utf8(t).ok()).unwrap_or_default()
     }
 }

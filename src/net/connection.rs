@@ -4,7 +4,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -15,10 +14,12 @@ use super::answer::Answer;
 use super::close::{Side, broken, own};
 use super::dial::{DialError, Dialler, Opening, RESET_AT_ONCE, UpstreamStream};
 use super::feed::Feed;
+use super::open::{Open, Place};
 use super::relay::Relay;
 use super::socket::Socket;
 use super::tap::{Tap, with_spare};
 use super::tls::{Hello, ServerTls, failure};
+use super::workers::Seat;
 use crate::model::transport::{Addresses, By, End, How, Tls};
 
 /// What the connections of one site share.
@@ -30,16 +31,7 @@ pub(super) struct Site {
     pub(super) max_connections: usize,
     pub(super) tell_all: bool,
     pub(super) feed: Feed,
-    pub(super) open: Arc<AtomicUsize>,
-}
-
-/// A place among the open connections.
-struct Place(Arc<AtomicUsize>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
+    pub(super) open: Arc<Open>,
 }
 
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -47,7 +39,8 @@ type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// The task of a connection. What is larger than a plain relay is boxed, and freed when it is over.
 pub(super) struct Connection {
     stage: Stage,
-    _place: Place,
+    place: Place,
+    _seat: Seat,
 }
 
 #[expect(
@@ -66,6 +59,7 @@ impl Future for Connection {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.place.reach_by(cx.waker());
         loop {
             match &mut self.stage {
                 Stage::Plain(relay) => return Pin::new(relay).poll(cx),
@@ -81,9 +75,8 @@ impl Future for Connection {
 
 impl Connection {
     /// A connection that was just accepted; `None` when there are so many that it is not even refused politely.
-    pub(super) fn new(site: &Arc<Site>, tcp: TcpStream, client: SocketAddr) -> Option<Self> {
-        let open = site.open.fetch_add(1, Ordering::Relaxed);
-        let place = Place(Arc::clone(&site.open));
+    pub(super) fn new(site: &Arc<Site>, tcp: TcpStream, client: SocketAddr, seat: Seat) -> Option<Self> {
+        let (place, open) = Place::take(&site.open);
         let mut tap = Tap::new(site.feed.clone(), site.feed.now(), site.tell_all);
         if let Err(error) = tcp.set_nodelay(true) {
             tracing::debug!(%error, connection = %tap.id(), "cannot set TCP_NODELAY");
@@ -100,7 +93,7 @@ impl Connection {
             (true, false) => Box::pin(async move { refused(site, tcp, nowhere(client), None, tap) }),
             (full, true) => Box::pin(encrypted(site, tcp, client, tap, full)),
         });
-        Some(Self { stage, _place: place })
+        Some(Self { stage, place, _seat: seat })
     }
 }
 
@@ -127,7 +120,7 @@ async fn plain(site: Arc<Site>, tcp: TcpStream, client: SocketAddr, mut tap: Tap
     let opening = site.dialler.open(None, tap.now()).await;
     let outcome = told(&mut tap, client, None, opening);
     match outcome {
-        Ok(UpstreamStream::Plain(up)) => Stage::Plain(Relay::new(tcp, up, tap, site.idle_timeout)),
+        Ok(UpstreamStream::Plain(up)) => Stage::Plain(Relay::new(tcp, up, tap, &site)),
         Ok(UpstreamStream::Tls(up)) => relay(tcp, *up, tap, &site),
         Err(error) => unreachable(tcp, tap, error),
     }
@@ -207,7 +200,7 @@ where
     C: Socket + Send + 'static,
     U: Socket + Send + 'static,
 {
-    Stage::Other(Box::pin(Relay::new(client, upstream, tap, site.idle_timeout)))
+    Stage::Other(Box::pin(Relay::new(client, upstream, tap, site)))
 }
 
 /// The client did not come through the TLS handshake.

@@ -1,8 +1,8 @@
 //! The relay's end of the queue to the observer: bounded, and never waited for.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::clock::Clock;
 use crate::model::{ConnectionId, Stamp};
@@ -17,6 +17,14 @@ pub(super) enum Message {
     Wake,
 }
 
+/// A connection whose end found no room on the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Lost {
+    pub(super) connection: ConnectionId,
+    /// Observations of it that nobody was told of.
+    pub(super) dropped: u64,
+}
+
 /// Where taps put their observations. Cheap to clone; one per connection.
 #[derive(Debug, Clone)]
 pub struct Feed(Arc<Inner>);
@@ -26,12 +34,12 @@ struct Inner {
     queue: SyncSender<Message>,
     clock: Clock,
     connections: AtomicU64,
-    lost: AtomicU64,
+    lost: Mutex<Vec<Lost>>,
 }
 
 impl Feed {
     pub(super) fn new(queue: SyncSender<Message>, clock: Clock) -> Self {
-        Self(Arc::new(Inner { queue, clock, connections: AtomicU64::new(0), lost: AtomicU64::new(0) }))
+        Self(Arc::new(Inner { queue, clock, connections: AtomicU64::new(0), lost: Mutex::default() }))
     }
 
     /// Now.
@@ -66,13 +74,13 @@ impl Feed {
         self.0.connections.load(Ordering::Relaxed)
     }
 
-    /// Counts what a connection dropped and can no longer tell itself, because it is over.
-    pub(super) fn lose(&self, dropped: u64) {
-        self.0.lost.fetch_add(dropped, Ordering::Relaxed);
+    /// Remembers a connection that is over and could not tell so. What it did tell is on the queue before.
+    pub(super) fn lose(&self, connection: ConnectionId, dropped: u64) {
+        self.0.lost.lock().unwrap_or_else(PoisonError::into_inner).push(Lost { connection, dropped });
     }
 
-    /// What connections lost since the last call.
-    pub(super) fn take_lost(&self) -> u64 {
-        self.0.lost.swap(0, Ordering::Relaxed)
+    /// The connections remembered since the last call.
+    pub(super) fn take_lost(&self) -> Vec<Lost> {
+        std::mem::take(&mut *self.0.lost.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

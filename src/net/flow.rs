@@ -8,7 +8,7 @@ use tokio::io::ReadBuf;
 
 use super::close::Side;
 use super::socket::Socket;
-use super::tap::{Spare, Tap};
+use super::tap::{CHUNK, Spare, Tap};
 use crate::model::Stamp;
 
 /// The state of one direction.
@@ -73,15 +73,26 @@ impl Flow {
         self.stage == Stage::Done
     }
 
+    /// Whether nothing waits for the receiver.
+    pub(super) fn is_empty(&self) -> bool {
+        self.rest.is_empty() && !self.unflushed
+    }
+
     /// Moves what can be moved. Ready when the direction is over.
     pub(super) fn poll<F: Socket, T: Socket>(
         &mut self,
         cx: &mut Context<'_>,
         between: &mut Between<'_, F, T>,
     ) -> Poll<Result<(), Failed>> {
+        let mut moved = 0;
         loop {
             match self.stage {
-                Stage::Open => ready!(self.poll_chunk(cx, between))?,
+                // A turn's worth, and there may be more: first the other connections of this thread.
+                Stage::Open if moved >= CHUNK => {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Stage::Open => moved += ready!(self.poll_chunk(cx, between))?,
                 Stage::Ending { clean } => {
                     ready!(self.poll_drain(cx, between))?;
                     let fin =
@@ -112,11 +123,12 @@ impl Flow {
     }
 
     /// Delivers what waits, then reads once and delivers that: straight from the buffer as far as the receiver takes it.
+    /// Tells how much that was.
     fn poll_chunk<F: Socket, T: Socket>(
         &mut self,
         cx: &mut Context<'_>,
         between: &mut Between<'_, F, T>,
-    ) -> Poll<Result<(), Failed>> {
+    ) -> Poll<Result<usize, Failed>> {
         ready!(self.poll_drain(cx, between))?;
         let Between { side, from, to, tap, spare, moved, fin } = between;
         let mut chunk = ReadBuf::new(&mut spare.chunk);
@@ -133,7 +145,7 @@ impl Flow {
             tap.saw_end(*side, at, &mut spare.pool);
             *fin = Some(clean);
             self.stage = Stage::Ending { clean };
-            return Poll::Ready(Ok(()));
+            return Poll::Ready(Ok(0));
         }
         tap.saw(*side, at, bytes, &mut spare.pool);
         self.unflushed = T::BUFFERS_WRITES;
@@ -149,7 +161,7 @@ impl Flow {
                 }
             }
         }
-        Poll::Ready(Ok(()))
+        Poll::Ready(Ok(written))
     }
 
     /// Writes and flushes what waits.

@@ -1,9 +1,9 @@
 //! The relay and its surroundings: clock, accept, dial, relay, the tap's driver, TLS, the observer's thread.
 //!
-//! One client connection is one upstream connection, and one task: [`connection`] opens both sides and shrinks to the
-//! [`relay`], which moves two [`flow`]s and shows each chunk to the [`tap`]. The tap drives the framing and hands what
-//! matters to the [`feed`], a bounded queue that is never waited for; the [`observer`]'s thread makes events of it and
-//! the [`outlet`] gives those to the sinks.
+//! One client connection is one upstream connection, and one task on one of the [`workers`]' threads: [`connection`]
+//! opens both sides and shrinks to the [`relay`], which moves two [`flow`]s and shows each chunk to the [`tap`]. The tap
+//! drives the framing and hands what matters to the [`feed`], a bounded queue that is never waited for; the
+//! [`observer`]'s thread makes events of it and the [`outlet`] gives those to the sinks.
 
 mod answer;
 mod close;
@@ -12,11 +12,13 @@ mod dial;
 mod feed;
 mod flow;
 mod observer;
+mod open;
 mod outlet;
 mod relay;
 mod serve;
 mod socket;
 mod tap;
+mod workers;
 
 pub mod clock;
 pub mod tls;

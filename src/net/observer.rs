@@ -8,12 +8,14 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, sync_channel};
 use std::time::Duration;
 
 use super::clock::Clock;
-use super::feed::{Feed, Message};
+use super::close::own;
+use super::feed::{Feed, Lost, Message};
 use super::outlet::Outlet;
 use super::tap::panic_text;
 use crate::finding::Engine;
 use crate::model::Stamp;
-use crate::model::event::{Event, Gap, GapWhat, What};
+use crate::model::event::{ConnectionClose, Event, Gap, GapWhat, What};
+use crate::model::transport::How;
 use crate::sink::Sink;
 use crate::wire::observation::{Observation, Seen};
 
@@ -82,7 +84,7 @@ impl Observer {
         let stopping = Arc::new(AtomicBool::new(false));
         let (own_feed, stop) = (feed.clone(), Arc::clone(&stopping));
         std::thread::Builder::new().name("authtap-observer".to_owned()).spawn(move || {
-            Work::new(engine, Outlet::new(sinks), own_feed).run(&receiver, &stop);
+            Work::new(engine, Outlet::new(sinks), own_feed, queue).run(&receiver, &stop);
             done.send(()).ok();
         })?;
         Ok(Self { feed, stopping, over })
@@ -113,13 +115,19 @@ struct Work<M, A> {
     feed: Feed,
     out: Vec<Event>,
     ticked: Stamp,
+    /// How many observations the queue holds.
+    room: usize,
+    /// Connections whose end was dropped.
+    lost: Vec<Lost>,
+    /// Observations that may still be queued before those were lost.
+    ahead: usize,
 }
 
 impl<A: Analyse, M: FnMut() -> A> Work<M, A> {
-    fn new(mut make: M, outlet: Outlet, feed: Feed) -> Self {
+    fn new(mut make: M, outlet: Outlet, feed: Feed, room: usize) -> Self {
         let engine = make();
         let ticked = feed.now();
-        Self { make, engine, outlet, feed, out: Vec::new(), ticked }
+        Self { make, engine, outlet, feed, out: Vec::new(), ticked, room, lost: Vec::new(), ahead: 0 }
     }
 
     fn run(mut self, queue: &Receiver<Message>, stopping: &AtomicBool) {
@@ -128,9 +136,11 @@ impl<A: Analyse, M: FnMut() -> A> Work<M, A> {
             // Read before the queue: what was put there before the stop is taken in.
             let stop = stopping.load(Ordering::Acquire);
             let taken = self.take(queue);
-            self.tell_lost();
             let drained = taken < BATCH;
+            self.end_lost(taken, drained);
             if drained && stop {
+                // Whatever was lost was lost before the stop, and the queue is empty.
+                self.end_lost(taken, drained);
                 return self.finish();
             }
             self.tick(drained);
@@ -175,15 +185,30 @@ impl<A: Analyse, M: FnMut() -> A> Work<M, A> {
         self.guarded(at, |engine, out| engine.observe(observation, out));
     }
 
-    /// What connections dropped with their last words, and could not tell themselves.
-    fn tell_lost(&mut self) {
-        let dropped = self.feed.take_lost();
-        if dropped > 0 {
+    /// Ends the connections whose own word of it was dropped, so that the engine does not keep them for ever: not before
+    /// everything was taken in that they had told before.
+    fn end_lost(&mut self, taken: usize, drained: bool) {
+        self.ahead = if drained { 0 } else { self.ahead.saturating_sub(taken) };
+        if self.ahead == 0 {
             let at = self.feed.now();
-            self.observe(Observation {
-                at,
-                what: Seen::Gap(Gap { connection: None, what: GapWhat::QueueFull { dropped } }),
-            });
+            for Lost { connection, dropped } in std::mem::take(&mut self.lost) {
+                let gap = Gap { connection: Some(connection), what: GapWhat::QueueFull { dropped } };
+                self.observe(Observation { at, what: Seen::Gap(gap) });
+                let close = ConnectionClose {
+                    connection,
+                    end: own(How::Error, "its end was lost: queue full".to_owned()),
+                    mid_handshake: false,
+                    client_bytes: 0,
+                    upstream_bytes: 0,
+                    exchanges: 0,
+                    duration: Duration::ZERO,
+                };
+                self.observe(Observation { at, what: Seen::Closed(Box::new(close)) });
+            }
+        }
+        if self.lost.is_empty() {
+            self.lost = self.feed.take_lost();
+            self.ahead = self.room;
         }
     }
 

@@ -3,15 +3,19 @@
 //! Nothing is shared, so nothing is locked; both directions are moved by the one task, and the buffers are the
 //! thread's ([`super::tap::Spare`]). A direction reads only when its socket is readable and its receiver took the last
 //! chunk: tokio clears a socket's readiness after a short read, so waiting costs no system call that finds nothing.
+//! After a full chunk the other connections of the thread have their turn.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::time::Sleep;
 
 use super::close::{Side, broken, fin, own};
+use super::connection::Site;
 use super::flow::{Between, Failed, Flow};
+use super::open::Open;
 use super::socket::Socket;
 use super::tap::{Spare, Tap, with_spare};
 use crate::model::Stamp;
@@ -19,6 +23,8 @@ use crate::model::transport::{End, How};
 
 /// How long the last words of a broken connection may take to deliver before the reset travels on.
 const LAST_WORDS: Duration = Duration::from_secs(5);
+/// When authtap stops, a connection is looked at this often: a request or an end that is on its way is still let in.
+const LEAVING: Duration = Duration::from_millis(100);
 
 /// The relay of one connection. Resolves when both directions have ended, each in its own way.
 pub(super) struct Relay<C, U> {
@@ -30,6 +36,9 @@ pub(super) struct Relay<C, U> {
     first_end: Option<Box<End>>,
     broken: Option<Broken>,
     idle: Idle,
+    open: Arc<Open>,
+    /// authtap stops: it ends as soon as no exchange is open.
+    leaving: bool,
 }
 
 /// A side whose connection is gone.
@@ -51,8 +60,9 @@ struct Idle {
 }
 
 impl<C: Socket, U: Socket> Relay<C, U> {
-    pub(super) fn new(client: C, upstream: U, tap: Tap, idle: Duration) -> Self {
+    pub(super) fn new(client: C, upstream: U, tap: Tap, site: &Site) -> Self {
         let now = tap.now();
+        let idle = site.idle_timeout;
         Self {
             client,
             upstream,
@@ -67,6 +77,8 @@ impl<C: Socket, U: Socket> Relay<C, U> {
                 last: now,
                 registered: false,
             },
+            open: Arc::clone(&site.open),
+            leaving: false,
         }
     }
 
@@ -87,13 +99,11 @@ impl<C: Socket, U: Socket> Relay<C, U> {
             self.idle.last = at;
         }
         if !over {
-            if self.idle.poll(cx, moved.is_some()).is_pending() {
-                return Poll::Pending;
+            if !self.leaving && self.broken.is_none() && self.open.is_stopping() {
+                self.leaving = true;
+                self.idle.shorten(LEAVING, self.tap.now());
             }
-            if self.broken.is_none() {
-                let detail = format!("idle for {} s", self.idle.limit.as_secs_f64());
-                self.note(own(How::Timeout, detail));
-            }
+            ready!(self.poll_idle(cx, moved.is_some()));
         }
         if self.broken.is_some() {
             self.client.arm_reset();
@@ -104,6 +114,29 @@ impl<C: Socket, U: Socket> Relay<C, U> {
             self.tap.closed(at, *end, &mut spare.pool);
         }
         Poll::Ready(())
+    }
+
+    /// Ready when the connection has no more time, and its end is noted.
+    fn poll_idle(&mut self, cx: &mut Context<'_>, moved: bool) -> Poll<()> {
+        loop {
+            ready!(self.idle.poll(cx, moved));
+            if self.broken.is_some() {
+                return Poll::Ready(());
+            }
+            if !self.leaving {
+                let detail = format!("idle for {} s", self.idle.limit.as_secs_f64());
+                self.note(own(How::Timeout, detail));
+                return Poll::Ready(());
+            }
+            if self.flows.iter().all(Flow::is_empty) && self.tap.between_messages() {
+                // Nothing waits to be written, so neither does this; for TLS it is the close_notify.
+                let (client, upstream) = (Pin::new(&mut self.client), Pin::new(&mut self.upstream));
+                drop((client.poll_shutdown(cx), upstream.poll_shutdown(cx)));
+                self.note(own(How::Fin, "authtap stopped while no exchange was open".to_owned()));
+                return Poll::Ready(());
+            }
+            self.idle.again();
+        }
     }
 
     /// Moves one direction; a failure is returned, an end of its sender noted.
@@ -216,6 +249,12 @@ impl Idle {
         self.limit = limit;
         self.armed = Stamp(i64::MAX);
         self.registered = false;
+    }
+
+    /// Once more as long.
+    fn again(&mut self) {
+        let next = self.timer.deadline() + self.limit;
+        self.timer.as_mut().reset(next);
     }
 }
 

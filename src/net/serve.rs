@@ -3,7 +3,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket};
@@ -13,7 +12,9 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::connection::{Connection, Site};
 use super::dial::{Dialler, Upstream};
 use super::feed::Feed;
+use super::open::Open;
 use super::tls::ServerTls;
+use super::workers::Workers;
 use crate::model::Stamp;
 
 /// Connections that the operating system may queue before authtap accepts them.
@@ -68,6 +69,9 @@ pub enum StartError {
         /// The operating system's error.
         why: io::Error,
     },
+    /// The threads of the relay cannot be made.
+    #[error("cannot start the relay's threads: {0}")]
+    Workers(#[source] io::Error),
 }
 
 fn words(why: &io::Error) -> String {
@@ -83,6 +87,7 @@ fn words(why: &io::Error) -> String {
 #[derive(Debug)]
 pub struct Listening {
     sites: Vec<(TcpListener, SocketAddr, SiteConfig)>,
+    workers: Workers,
 }
 
 impl Listening {
@@ -96,7 +101,7 @@ impl Listening {
                 Ok((listener, address, site))
             })
             .collect::<Result<_, StartError>>()?;
-        Ok(Self { sites })
+        Ok(Self { sites, workers: Workers::start().map_err(StartError::Workers)? })
     }
 
     /// The real addresses, in the order of the sites.
@@ -109,11 +114,12 @@ impl Listening {
         let addresses = self.addresses();
         let (stop, stopping) = watch::channel(None);
         let mut open = Vec::new();
+        let workers = Arc::new(self.workers);
         let accepting = self
             .sites
             .into_iter()
             .map(|(listener, _, config)| {
-                let count = Arc::new(AtomicUsize::new(0));
+                let count = Arc::<Open>::default();
                 open.push(Arc::clone(&count));
                 let site = Arc::new(Site {
                     dialler: Dialler::new(config.upstream, config.connect_timeout),
@@ -125,7 +131,7 @@ impl Listening {
                     feed: feed.clone(),
                     open: count,
                 });
-                tokio::spawn(accept(listener, site, stopping.clone()))
+                tokio::spawn(accept(listener, site, Arc::clone(&workers), stopping.clone()))
             })
             .collect();
         Server { addresses, accepting, stop, open }
@@ -149,7 +155,7 @@ pub struct Server {
     addresses: Vec<SocketAddr>,
     accepting: Vec<JoinHandle<()>>,
     stop: watch::Sender<Option<Duration>>,
-    open: Vec<Arc<AtomicUsize>>,
+    open: Vec<Arc<Open>>,
 }
 
 impl Server {
@@ -160,11 +166,11 @@ impl Server {
 
     /// Connections that are open now, refused ones included while they are being told.
     pub fn connections(&self) -> usize {
-        self.open.iter().map(|n| n.load(Ordering::Relaxed)).sum()
+        self.open.iter().map(|open| open.count()).sum()
     }
 
-    /// Stops accepting, lets open connections finish for at most `grace`, then cuts them. When it returns, every
-    /// connection's end has been told.
+    /// Stops accepting, ends connections without an open exchange at once, lets the others finish for at most `grace`,
+    /// then cuts them. When it returns, every connection's end has been told.
     pub async fn stop(self, grace: Duration) {
         self.stop.send_replace(Some(grace));
         for site in self.accepting {
@@ -175,15 +181,20 @@ impl Server {
     }
 }
 
-async fn accept(listener: TcpListener, site: Arc<Site>, mut stopping: watch::Receiver<Option<Duration>>) {
+async fn accept(
+    listener: TcpListener,
+    site: Arc<Site>,
+    workers: Arc<Workers>,
+    mut stopping: watch::Receiver<Option<Duration>>,
+) {
     let mut tasks = JoinSet::new();
     let mut warned = None;
     loop {
         tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((tcp, client)) => {
-                    if let Some(connection) = Connection::new(&site, tcp, client) {
-                        tasks.spawn(connection);
+            accepted = listener.accept() => match accepted.and_then(|(tcp, client)| Ok((workers.seat(tcp)?, client))) {
+                Ok(((tcp, seat, worker), client)) => {
+                    if let Some(connection) = Connection::new(&site, tcp, client, seat) {
+                        tasks.spawn_on(connection, worker);
                     }
                 }
                 Err(error) => {
@@ -199,6 +210,7 @@ async fn accept(listener: TcpListener, site: Arc<Site>, mut stopping: watch::Rec
         }
     }
     drop(listener);
+    site.open.stop();
     let grace = stopping.borrow().unwrap_or_default();
     let finish = async {
         while let Some(ended) = tasks.join_next().await {

@@ -49,6 +49,13 @@ pub fn challenges(values: &[&[u8]], key: &Key) -> Vec<AuthField> {
     values.iter().flat_map(|value| field::challenges(value)).map(|auth| challenge(auth, key)).collect()
 }
 
+/// As [`challenges`] of one value, and beside it the value as an event may hold it ([`redact::header`]).
+pub fn challenges_and_shown(value: &[u8], key: &Key) -> (Vec<AuthField>, String) {
+    let list = field::challenges(value);
+    let shown = redact::challenges_read(&list);
+    (list.into_iter().map(|auth| challenge(auth, key)).collect(), shown)
+}
+
 fn challenge(auth: Auth<'_>, key: &Key) -> AuthField {
     let mut faults = auth.faults;
     let mut params = auth.params;
@@ -83,7 +90,17 @@ fn challenge(auth: Auth<'_>, key: &Key) -> AuthField {
 ///
 /// A value that has no scheme known to be one is taken for a secret: its text is not kept.
 pub fn credentials(value: &[u8], key: &Key) -> AuthField {
+    credentials_of(field::credentials(value), key)
+}
+
+/// As [`credentials`], and beside it the value as an event may hold it ([`redact::header`]).
+pub fn credentials_and_shown(value: &[u8], key: &Key) -> (AuthField, String) {
     let auth = field::credentials(value);
+    let shown = redact::credentials_read(&auth);
+    (credentials_of(auth, key), shown)
+}
+
+fn credentials_of(auth: Auth<'_>, key: &Key) -> AuthField {
     let mut faults = auth.faults;
     let mut params = auth.params;
     let (token, token_bytes) = match (&auth.scheme, auth.token68) {

@@ -10,6 +10,8 @@ mod url;
 
 use std::fmt::Write as _;
 
+use super::field::Auth;
+
 /// Longer than the name of any field that is known here.
 const NAME_LIMIT: usize = 64;
 
@@ -29,6 +31,16 @@ pub fn header(name: &str, value: &[u8]) -> String {
         name if kept::is_url(name) => url::reference(value),
         _ => size(value),
     }
+}
+
+/// As [`header`], of credentials that were read already.
+pub(super) fn credentials_read(auth: &Auth<'_>) -> String {
+    credentials::read_credentials(auth)
+}
+
+/// As [`header`], of challenges that were read already.
+pub(super) fn challenges_read(list: &[Auth<'_>]) -> String {
+    credentials::read_challenges(list)
 }
 
 /// A request target as an event may hold it: each query parameter's value is replaced.

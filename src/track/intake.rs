@@ -19,7 +19,10 @@ pub fn exchange(connection: ConnectionId, raw: &RawExchange, key: &Key) -> Optio
     };
     for field in head.fields() {
         if authorization.is_none() && field.name.eq_ignore_ascii_case("authorization") {
-            authorization = Some(token::credentials(&field.value, key));
+            let (read, shown) = token::credentials_and_shown(&field.value, key);
+            authorization = Some(read);
+            request.headers.push(Header { name: field.name.to_owned(), value: shown });
+            continue;
         }
         request.headers.push(header(&field));
     }
@@ -30,7 +33,10 @@ pub fn exchange(connection: ConnectionId, raw: &RawExchange, key: &Key) -> Optio
         let mut headers = room_for(bytes);
         for field in head.fields() {
             if field.name.eq_ignore_ascii_case("www-authenticate") {
-                challenges.extend(token::challenges(&[&*field.value], key));
+                let (read, shown) = token::challenges_and_shown(&field.value, key);
+                challenges.extend(read);
+                headers.push(Header { name: field.name.to_owned(), value: shown });
+                continue;
             }
             headers.push(header(&field));
         }
@@ -60,9 +66,8 @@ fn header(field: &Field<'_>) -> Header {
     Header { name: field.name.to_owned(), value: redact::header(field.name, &field.value) }
 }
 
-/// An empty list with room for the fields of a head: its lines but the first and the last.
+/// An empty list with room for about the fields of a head.
 fn room_for(head: &[u8]) -> Vec<Header> {
-    let lines = head.iter().filter(|b| **b == b'\n').count();
-    // A hostile head may be all line ends.
-    Vec::with_capacity(lines.saturating_sub(2).min(64))
+    // A field takes some fifty bytes; a hostile head may be huge. Above a kilobyte, allocating is dearer.
+    Vec::with_capacity((head.len() / 50).clamp(4, 20))
 }

@@ -194,11 +194,11 @@ impl Site {
 
     /// An exchange: moves the connection's machine, links, and tells what it all was. Gives the exchange back when its
     /// connection is not known.
-    pub fn exchange(&mut self, mut exchange: Exchange) -> Result<Turn, Exchange> {
+    pub fn exchange(&mut self, mut exchange: Exchange) -> Result<Turn, Box<Exchange>> {
         let at = exchange.times.response_head.or(exchange.times.end).unwrap_or(exchange.times.request_head);
         let authorization = exchange.authorization.as_ref();
         let request = leg::request(authorization);
-        let Some(connection) = self.connections.get_mut(&exchange.connection) else { return Err(exchange) };
+        let Some(connection) = self.connections.get_mut(&exchange.connection) else { return Err(Box::new(exchange)) };
         let pending = connection.pending.as_ref().filter(|_| request == Event::Token);
         let ntlm = pending.is_some() || authorization.is_some_and(|a| a.ntlm().is_some());
         let persistent = exchange.response.as_ref().is_some_and(|r| persistence::persistent(request, ntlm, r));

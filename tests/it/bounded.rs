@@ -35,7 +35,8 @@ impl Story {
     }
 
     fn open(&mut self, n: u64) {
-        let client = SocketAddr::from(([10, 0, (n >> 8) as u8, n as u8], 50_000));
+        let [.., high, low] = n.to_be_bytes();
+        let client = SocketAddr::from(([10, 0, high, low], 50_000));
         let addresses = Addresses { client, upstream: Some(client), upstream_local: Some(client) };
         let open = ConnectionOpen { connection: ConnectionId(n), addresses, tls: None, upstream_tls: None };
         self.see(Seen::Opened(Box::new(open)));

@@ -413,11 +413,33 @@ async fn a_graceful_stop_lets_an_open_request_finish() {
     assert_eq!(ours.unwrap().end.how, How::Fin);
 }
 
+/// Browsers keep connections for minutes: waiting for each of them would make every stop last its whole grace period.
+#[tokio::test]
+async fn a_stop_ends_connections_without_an_open_exchange_at_once() {
+    let (rig, mut client, mut server) = connected(|_| {}).await;
+    let mut buffer = [0; 64];
+    client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    server.read_exact(&mut buffer[..18]).await.unwrap();
+    let stopping = tokio::spawn(rig.stop(HANG));
+    // Not in the middle of an exchange, however long the server takes.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!stopping.is_finished());
+    server.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+    assert_eq!(client.read(&mut buffer).await.unwrap(), 27);
+    assert_eq!(client.read(&mut buffer).await.unwrap(), 0);
+    assert_eq!(server.read(&mut buffer).await.unwrap(), 0);
+    let events = tokio::time::timeout(HANG / 2, stopping).await.unwrap().unwrap();
+    let end = closes(&events).remove(0).end;
+    assert_eq!((end.by, end.how), (By::Tap, How::Fin));
+}
+
 /// A connection that authtap cut must be told as authtap's doing.
 #[tokio::test]
 async fn what_is_open_after_the_grace_is_cut_and_told() {
-    let (rig, mut client, _server) = connected(|_| {}).await;
-    let events = rig.stop(Duration::ZERO).await;
+    let (rig, mut client, mut server) = connected(|_| {}).await;
+    client.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+    server.read_exact(&mut [0; 16]).await.unwrap();
+    let events = rig.stop(Duration::from_millis(200)).await;
     assert_eq!(client.read(&mut [0]).await.unwrap_or(0), 0);
     let end = closes(&events).remove(0).end;
     assert_eq!((end.by, end.how), (By::Tap, How::Timeout));
@@ -472,9 +494,16 @@ async fn a_full_queue_costs_observations_and_not_traffic() {
             _ => 0,
         })
         .sum();
-    let arrived = (opens(&events).len() + closes(&events).len()) as u64;
+    let made_up = |c: &&ConnectionClose| c.end.detail.as_deref() == Some("its end was lost: queue full");
+    let closes = closes(&events);
+    let arrived = (opens(&events).len() + closes.len() - closes.iter().filter(made_up).count()) as u64;
     // Each connection has an opening and an end; a gap that found no room counts as one more.
     assert!(dropped > 0 && arrived + dropped >= 16, "{arrived} + {dropped}");
+    // The observer is told all the same that they are over, once each, and keeps none of them.
+    assert!(closes.iter().any(|c| made_up(&c)));
+    let mut over: Vec<_> = closes.iter().map(|c| c.connection.0).collect();
+    over.sort_unstable();
+    assert_eq!(over, (1..=8).collect::<Vec<_>>());
 }
 
 /// Fails at every opening, and numbers what it tells before that from 1, as an engine does.

@@ -55,56 +55,59 @@ impl Detect for Detector {
         if turn.answer != Event::Refused || !turn.came_whole() {
             return;
         }
-        let name = turn.user.as_deref().unwrap_or("a user without a name");
-        let connection = view.site.connection(turn.exchange.connection);
-        let (basis, cause) = if connection.and_then(Connection::certificates_differ) == Some(true) {
-            // authtap blames itself first.
-            (
-                Basis::Suspected,
-                "it may be authtap itself: it shows clients another certificate than the server's, and with Extended \
-                 Protection that alone makes every Windows logon fail; otherwise a wrong password, an unknown user or a \
-                 restricted account",
-            )
-        } else if view.site.was_accepted(name) {
-            (
-                Basis::Suspected,
-                "the same user was accepted before, so it may be a permission on this resource, or a password that \
-                 changed",
-            )
-        } else {
-            (
-                Basis::Inferred,
-                "it is most likely a wrong password, an unknown user or a restricted account, or else a permission on this \
-                 resource",
-            )
-        };
         let e = &turn.exchange;
-        let scheme = turn.scheme.unwrap_or("ntlm");
-        let whole = if turn.request == Event::Authenticate {
-            "the whole handshake came in order on one connection"
-        } else {
-            "the credentials came whole"
-        };
-        let from = turn.party;
-        out.raise(
-            e.times.response_head.unwrap_or_default(),
-            Draft::new(
-                basis,
-                format!(
-                    "The server refused {name} from {from} for {} {} on connection {}: {whole}; {cause}.",
-                    e.request.method, e.request.target, e.connection
-                ),
-                Place::response(turn).says("401 with bare schemes after complete credentials"),
-            )
-            .scheme(Some(scheme))
-            .and(Place::request(turn).says(format!("the credentials of {name} ({scheme})")))
-            .and_if(match &turn.verdict {
-                Some(Verdict::Here(c, _)) => Some(
-                    Place::new(c.connection, Some(c.exchange), "CHALLENGE", c.at)
-                        .says("the CHALLENGE they answer, on the same connection"),
-                ),
-                _ => None,
-            }),
-        );
+        // All its evidence is of this connection, and the response is the last of it.
+        out.raise_with(e.times.response_head.unwrap_or_default(), e.connection, || draft(turn, view));
     }
+}
+
+fn draft(turn: &Turn, view: &View<'_>) -> Draft {
+    let name = turn.user.as_deref().unwrap_or("a user without a name");
+    let connection = view.site.connection(turn.exchange.connection);
+    let (basis, cause) = if connection.and_then(Connection::certificates_differ) == Some(true) {
+        // authtap blames itself first.
+        (
+            Basis::Suspected,
+            "it may be authtap itself: it shows clients another certificate than the server's, and with Extended \
+             Protection that alone makes every Windows logon fail; otherwise a wrong password, an unknown user or a \
+             restricted account",
+        )
+    } else if view.site.was_accepted(name) {
+        (
+            Basis::Suspected,
+            "the same user was accepted before, so it may be a permission on this resource, or a password that \
+             changed",
+        )
+    } else {
+        (
+            Basis::Inferred,
+            "it is most likely a wrong password, an unknown user or a restricted account, or else a permission on this \
+             resource",
+        )
+    };
+    let e = &turn.exchange;
+    let scheme = turn.scheme.unwrap_or("ntlm");
+    let whole = if turn.request == Event::Authenticate {
+        "the whole handshake came in order on one connection"
+    } else {
+        "the credentials came whole"
+    };
+    let from = turn.party;
+    Draft::new(
+        basis,
+        format!(
+            "The server refused {name} from {from} for {} {} on connection {}: {whole}; {cause}.",
+            e.request.method, e.request.target, e.connection
+        ),
+        Place::response(turn).says("401 with bare schemes after complete credentials"),
+    )
+    .scheme(Some(scheme))
+    .and(Place::request(turn).says(format!("the credentials of {name} ({scheme})")))
+    .and_if(match &turn.verdict {
+        Some(Verdict::Here(c, _)) => Some(
+            Place::new(c.connection, Some(c.exchange), "CHALLENGE", c.at)
+                .says("the CHALLENGE they answer, on the same connection"),
+        ),
+        _ => None,
+    })
 }

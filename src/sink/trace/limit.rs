@@ -71,14 +71,12 @@ impl Name {
 impl Limit {
     /// Whether one more of this kind may be told at `at`.
     pub(super) fn lets(&mut self, kind: &Kind<'_>, level: Level, at: Stamp) -> bool {
-        let window = match self.0.iter_mut().position(|w| w.kind.as_kind() == *kind) {
-            Some(index) => &mut self.0[index],
-            None => {
-                self.0.push(Window { kind: Name::of(kind), level, since: at, told: 0, held: 0 });
-                let last = self.0.len() - 1;
-                &mut self.0[last]
-            }
-        };
+        let known = self.0.iter().position(|w| w.kind.as_kind() == *kind);
+        let index = known.unwrap_or_else(|| {
+            self.0.push(Window { kind: Name::of(kind), level, since: at, told: 0, held: 0 });
+            self.0.len() - 1
+        });
+        let window = &mut self.0[index];
         // An exchange is told under the time of its response's head, so time may step back a little.
         if at.since(window.since) >= SECOND {
             window.tell_held();

@@ -125,13 +125,14 @@ mod tests {
 
     use super::*;
 
+    const LINES: usize = 4_000;
+
     /// A terminal stopped with Ctrl-S must not stop the capture.
     #[test]
     fn a_pipe_that_nobody_reads_holds_nobody_up_and_the_loss_is_told() {
         let (mut reader, writer) = io::pipe().unwrap();
         let console = Console::start(writer, Box::new(|n| format!("{n} lines are missing\n"))).unwrap();
         let line = [b"x".repeat(999), b"\n".to_vec()].concat();
-        const LINES: usize = 4_000;
         for _ in 0..LINES {
             console.line(&line);
         }

@@ -13,20 +13,27 @@ const ATTRIBUTES: &[&str] =
 
 /// `Authorization`: the scheme, and sizes.
 pub(super) fn credentials(value: &[u8]) -> String {
-    let mut auth = field::credentials(value);
+    read_credentials(&field::credentials(value))
+}
+
+/// [`credentials`] that were read already.
+pub(super) fn read_credentials(auth: &Auth<'_>) -> String {
     let named = auth.params.iter().all(|(name, _)| is_word(name));
     if (!auth.faults.is_empty() || !named) && !auth.params.is_empty() {
         // A lost quote may have made a name of a secret.
-        let count = auth.params.drain(..).count();
-        return format!("{} <{count} parameters>", one(&auth, |_| false));
+        return format!("{} <{} parameters>", scheme_and_token(auth), auth.params.len());
     }
-    one(&auth, |_| false)
+    one(auth, |_| false)
 }
 
 /// `WWW-Authenticate`: schemes and open parameters as they are, tokens by size.
 pub(super) fn challenges(value: &[u8]) -> String {
-    let list = field::challenges(value);
-    match list.as_slice() {
+    read_challenges(&field::challenges(value))
+}
+
+/// [`challenges`] that were read already.
+pub(super) fn read_challenges(list: &[Auth<'_>]) -> String {
+    match list {
         [alone] => one(alone, scheme::is_open),
         several => several.iter().map(|auth| one(auth, scheme::is_open)).collect::<Vec<_>>().join(", "),
     }
@@ -38,6 +45,17 @@ pub(super) fn info(value: &[u8]) -> String {
 }
 
 fn one(auth: &Auth<'_>, open: impl Fn(&str) -> bool) -> String {
+    let mut text = scheme_and_token(auth);
+    if !auth.params.is_empty() {
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(&params(&auth.params, open));
+    }
+    text
+}
+
+fn scheme_and_token(auth: &Auth<'_>) -> String {
     let mut text = String::with_capacity(32);
     if !auth.scheme_as_sent.is_empty() {
         text.push_str(&shown(auth.scheme_as_sent.as_bytes()));
@@ -50,12 +68,6 @@ fn one(auth: &Auth<'_>, open: impl Fn(&str) -> bool) -> String {
         } else {
             write!(text, "{space}<token, {} bytes>", token.bytes.len())
         };
-    }
-    if !auth.params.is_empty() {
-        if !text.is_empty() {
-            text.push(' ');
-        }
-        text.push_str(&params(&auth.params, open));
     }
     text
 }

@@ -141,6 +141,12 @@ impl Http1 {
         self.phase == Phase::Http
     }
 
+    /// Whether HTTP is followed and no message is under way: a connection that can end here without harm.
+    pub fn between_messages(&self) -> bool {
+        let idle = |direction: &Direction| matches!(&direction.state, State::Head(reader) if reader.idle());
+        self.phase == Phase::Http && self.queue.len() == 0 && idle(&self.client) && idle(&self.upstream)
+    }
+
     /// The first exchange is over in both directions.
     fn over(&mut self, at: Stamp, pool: &mut Pool, out: &mut impl Out) {
         if let Some(mut first) = self.queue.pop() {

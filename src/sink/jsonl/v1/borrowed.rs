@@ -22,6 +22,7 @@ struct LineRef<'a> {
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "made and used on the spot")]
 enum BodyRef<'a> {
     Exchange(ExchangeRef<'a>),
     Handshake(HandshakeRef<'a>),
@@ -105,7 +106,10 @@ struct Time(Stamp);
 
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
+        match self.0.rfc3339() {
+            Some(text) => serializer.serialize_str(text.as_str()),
+            None => serializer.collect_str(&self.0),
+        }
     }
 }
 
