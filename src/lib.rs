@@ -7,6 +7,7 @@
 //! - [`model`]: identities, times, events, evidence, findings.
 //! - [`wire`]: passive framing: bytes become heads, body lengths and ends.
 //! - [`token`]: header values become typed, redacted facts.
+//! - [`iis`]: what IIS says in its own words: codes, error pages, log lines.
 //! - [`track`]: exchanges become handshakes; links across connections.
 //! - [`finding`]: the catalogue: what is wrong, and how authtap knows.
 //! - [`report`]: what a report says, as text.
@@ -20,6 +21,7 @@
 //! `docs/architecture.md` holds the table, and a test reads the imports against it.
 
 pub mod finding;
+pub mod iis;
 pub mod model;
 pub mod report;
 pub mod token;

@@ -6,6 +6,7 @@ use clap::ValueEnum;
 
 use super::{Failure, output, talk};
 use crate::model::auth::{AuthField, Scheme, Token};
+use crate::net::Clock;
 use crate::report::decode::decoded;
 use crate::sink::jsonl::v1;
 use crate::token::{self, Key};
@@ -43,6 +44,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let input = if args.value == "-" { stdin()? } else { args.value.clone() };
     // Fingerprints are for telling equal values apart within one run.
     let key = Key(rand::random());
+    let now = Clock::start().now();
     let mut text = String::new();
     let mut values = 0;
     for (number, line) in input.lines().enumerate() {
@@ -63,7 +65,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
                     if values > 0 {
                         text.push('\n');
                     }
-                    text.push_str(&decoded(field));
+                    text.push_str(&decoded(field, Some(now)));
                 }
                 Format::Json => {
                     text.push_str(&serde_json::to_string(&v1::AuthField::from(field)).map_err(Failure::ran)?);

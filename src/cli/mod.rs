@@ -3,7 +3,9 @@
 //! Exit codes: 0 done; 1 it ran and found what it was asked to fail on, or it could not go on; 2 the command line or
 //! the configuration is wrong. Machine output goes to stdout, talk to stderr.
 
+pub mod decode;
 pub mod demo;
+pub mod explain;
 pub mod report;
 pub mod run;
 
@@ -41,6 +43,10 @@ enum Command {
     Run(run::Args),
     /// Say what captures hold: one diagnosis from any number of them
     Report(report::Args),
+    /// Say what a header value or a token is: NTLM, SPNEGO, Kerberos, Basic, Digest, Bearer
+    Decode(decode::Args),
+    /// Say what a finding, a status, a code or a flag means, and what to do
+    Explain(explain::Args),
     /// Show what authtap does, on a simulated IIS behind a pooling load balancer
     Demo(demo::Args),
 }
@@ -72,6 +78,8 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         Command::Run(args) => run::run(args),
         Command::Report(args) => report::run(&args),
+        Command::Decode(args) => decode::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Demo(args) => demo::run(&args),
     };
     let code = match done {

@@ -3,7 +3,7 @@
 //! The shapes follow `INTERFACE`: `scheme`, `family`, `faults`, and by family the named fields. What a message did not
 //! carry is `None` or empty, never a made-up value.
 
-use super::FileTime;
+use super::{FileTime, Stamp};
 
 /// One challenge (of `WWW-Authenticate`) or one set of credentials (of `Authorization`), RFC 9110 sections 11.3, 11.4.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -310,6 +310,12 @@ pub struct Spnego {
     pub inner: Option<Box<Token>>,
     /// Whether a mechListMIC is there.
     pub mech_list_mic: bool,
+    /// reqFlags of a NegTokenInit by name (`delegFlag`, …), as RFC 4178 section 4.2.1 has them.
+    pub req_flags: Vec<String>,
+    /// hintName of a NegTokenInit2: `not_defined_in_RFC4178@please_ignore`.
+    pub hint_name: Option<String>,
+    /// The NEGOEX messages that the inner token is made of, in order, such as `initiator-nego` (MS-NEGOEX 2.2.6.1).
+    pub negoex: Vec<String>,
 }
 
 /// A Kerberos message's cleartext (RFC 4120 sections 5.5.1, 5.5.2, 5.9.1).
@@ -321,24 +327,47 @@ pub struct Kerberos {
     pub realm: Option<String>,
     /// The service's name, `HTTP/host`.
     pub sname: Option<String>,
+    /// name-type of [`sname`](Self::sname) (RFC 4120 section 6.2): 1 for an account, 2 for a service instance.
+    pub sname_type: Option<i32>,
     /// Encryption type of the ticket.
     pub ticket_etype: Option<i32>,
     /// Key version number of the ticket, signed as MS-KILE has it.
     pub kvno: Option<i64>,
+    /// The read-only domain controller whose key sealed the ticket: the high half of [`kvno`](Self::kvno), unless zero
+    /// (MS-KILE section 3.1.5.8).
+    pub rodc: Option<u16>,
     /// Bytes of the ticket's ciphertext: grows with the user's groups.
     pub ticket_bytes: Option<usize>,
     /// Keyed fingerprint of the ticket's ciphertext: equal for the same ticket within one run.
     pub ticket: Option<String>,
-    /// Encryption type of the authenticator.
+    /// Keyed fingerprint of the whole AP-REQ: equal only when the same request is sent again.
+    pub request: Option<String>,
+    /// Encryption type of the authenticator; of AP-REP's encrypted part.
     pub authenticator_etype: Option<i32>,
+    /// Bytes of that ciphertext.
+    pub authenticator_bytes: Option<usize>,
     /// ap-options' names: `use-session-key`, `mutual-required`.
     pub ap_options: Vec<String>,
     /// KRB-ERROR's code.
     pub error_code: Option<i32>,
     /// KRB-ERROR's name.
     pub error_name: Option<String>,
-    /// KRB-ERROR's stime, RFC 3339.
+    /// KRB-ERROR's stime and susec, RFC 3339.
     pub server_time: Option<String>,
+    /// KRB-ERROR's ctime and cusec, RFC 3339.
+    pub client_time: Option<String>,
+    /// KRB-ERROR's crealm.
+    pub client_realm: Option<String>,
+    /// KRB-ERROR's cname.
+    pub client_name: Option<String>,
+    /// KRB-ERROR's e-text.
+    pub error_text: Option<String>,
+    /// data-type of the KERB-ERROR-DATA in e-data (MS-KILE section 2.2.2): 2 skew recovery, 3 extended.
+    pub error_data_type: Option<i32>,
+    /// Bytes of e-data, whatever is in it.
+    pub error_data_bytes: Option<usize>,
+    /// The NTSTATUS of a KERB-EXT-ERROR (MS-KILE section 2.2.1): Windows' own reason.
+    pub error_status: Option<u32>,
 }
 
 /// Basic credentials (RFC 7617) or a Basic challenge.
@@ -355,4 +384,37 @@ pub struct Basic {
 pub struct Bearer {
     /// Whether the token has the shape of a JWT (RFC 7519).
     pub is_jwt: bool,
+    /// What a JWT says of itself.
+    pub jwt: Option<Box<Jwt>>,
+}
+
+/// Header and claims of a JWT (RFC 7519), as far as they say why it is refused and not whose it is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Jwt {
+    /// `alg` of the header.
+    pub alg: Option<String>,
+    /// `typ` of the header.
+    pub typ: Option<String>,
+    /// `kid` of the header: which key of the issuer signed it.
+    pub kid: Option<String>,
+    /// The claims are encrypted (a JWE, RFC 7516): none of them is known.
+    pub encrypted: bool,
+    /// `iss`.
+    pub issuer: Option<String>,
+    /// `aud`, one or several.
+    pub audience: Vec<String>,
+    /// `exp`.
+    pub expires: Option<Stamp>,
+    /// `nbf`.
+    pub not_before: Option<Stamp>,
+    /// `iat`.
+    pub issued: Option<Stamp>,
+    /// `azp` or `appid`: the application that asked for the token.
+    pub client: Option<String>,
+    /// `scp` or `scope`, split at spaces.
+    pub scopes: Vec<String>,
+    /// `roles`.
+    pub roles: Vec<String>,
+    /// Names of the other claims, in order. Their values may say who somebody is, and are not kept.
+    pub other_claims: Vec<String>,
 }

@@ -5,11 +5,13 @@
 //! serialised.
 
 pub mod auth;
+pub mod channel_binding;
 pub mod event;
 pub mod finding;
 pub mod http;
 pub mod ids;
 pub mod network;
+pub mod page;
 pub mod secret;
 pub mod stamp;
 pub mod transport;

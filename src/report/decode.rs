@@ -1,29 +1,36 @@
 //! One decoded header value in words: what `authtap decode` prints for people.
 
+use std::time::Duration;
+
 use super::text::{clean, wrap};
+use crate::model::Stamp;
 use crate::model::auth::{
-    AuthField, Basic, Bearer, Jwt, Kerberos, Ntlm, NtlmAuthenticate, NtlmChallenge, NtlmNegotiate, NtlmResponse, Scheme,
-    Spnego, TargetInfo, Token, Version,
+    AuthField, Basic, Bearer, Jwt, Kerberos, Ntlm, NtlmAuthenticate, NtlmChallenge, NtlmNegotiate, NtlmResponse,
+    Scheme, Spnego, TargetInfo, Token, Version,
 };
-use crate::token::ntlm::{flag_names, release};
-use crate::token::spnego::oid;
+use crate::token::bearer::{Validity, judge};
+use crate::token::kerberos::etype_name;
+use crate::token::ntlm::{flag_names, release, short_name};
+use crate::token::spnego::{notes, oid};
 
 const WIDTH: usize = 80;
 /// Column at which values begin.
 const VALUES: usize = 20;
 
-/// What a value is, field by field, with what it means and what is wrong with it.
-pub fn decoded(field: &AuthField) -> String {
-    let mut page = Page::default();
+/// What a value is, field by field, with what it means and what is wrong with it. `now` judges a JWT's times.
+pub fn decoded(field: &AuthField, now: Option<Stamp>) -> String {
+    let mut page = Page { text: String::new(), now };
     page.head(field);
     page.token(&field.token, 0);
     page.params(field);
     page.faults(field);
-    page.0
+    page.text
 }
 
-#[derive(Default)]
-struct Page(String);
+struct Page {
+    text: String,
+    now: Option<Stamp>,
+}
 
 impl Page {
     fn head(&mut self, field: &AuthField) {
@@ -37,18 +44,18 @@ impl Page {
             (Token::None | Token::Digest | Token::Basic(_), _) | (_, 0) => String::new(),
             (_, n) => format!(", {n} bytes"),
         };
-        wrap(&mut self.0, &format!("{what}, {scheme}{size}"), WIDTH, "", "");
+        wrap(&mut self.text, &format!("{what}, {scheme}{size}"), WIDTH, "", "");
         if let Some(meaning) = meaning(&field.token, &field.scheme) {
-            wrap(&mut self.0, meaning, WIDTH, "  ", "  ");
+            wrap(&mut self.text, meaning, WIDTH, "  ", "  ");
         }
-        self.0.push('\n');
+        self.text.push('\n');
     }
 
     fn row(&mut self, depth: usize, label: &str, value: &str) {
         let indent = " ".repeat(2 + 2 * depth);
         let first = format!("{indent}{label:<width$}", width = VALUES.saturating_sub(indent.len()));
         let first = if first.ends_with(' ') { first } else { format!("{first} ") };
-        wrap(&mut self.0, &clean(value), WIDTH, &first, &" ".repeat(VALUES));
+        wrap(&mut self.text, &clean(value), WIDTH, &first, &" ".repeat(VALUES));
     }
 
     fn maybe(&mut self, depth: usize, label: &str, value: Option<impl AsRef<str>>) {
@@ -135,7 +142,9 @@ impl Page {
         self.maybe(depth, "asked for", info.target_name.as_ref());
         if let Some(flags) = info.av_flags {
             let mut names = Vec::new();
-            for (bit, name) in [(1, "constrained authentication"), (2, "MIC present"), (4, "SPN from an untrusted source")] {
+            for (bit, name) in
+                [(1, "constrained authentication"), (2, "MIC present"), (4, "SPN from an untrusted source")]
+            {
                 if flags & bit != 0 {
                     names.push(name);
                 }
@@ -166,12 +175,9 @@ impl Page {
     }
 
     fn flags(&mut self, depth: usize, flags: u32) {
-        let names: Vec<&str> = flag_names(flags)
-            .iter()
-            .map(|n| n.strip_prefix("NTLMSSP_NEGOTIATE_").or_else(|| n.strip_prefix("NTLMSSP_")).unwrap_or(n))
-            .collect();
+        let names: Vec<&str> = flag_names(flags).into_iter().map(short_name).collect();
         self.row(depth, "flags", &format!("0x{flags:08x}"));
-        wrap(&mut self.0, &names.join(", "), WIDTH, &" ".repeat(VALUES), &" ".repeat(VALUES));
+        wrap(&mut self.text, &names.join(", "), WIDTH, &" ".repeat(VALUES), &" ".repeat(VALUES));
     }
 
     fn spnego(&mut self, s: &Spnego, depth: usize) {
@@ -186,6 +192,9 @@ impl Page {
         self.list(depth, "NEGOEX", &s.negoex);
         if s.mech_list_mic {
             self.row(depth, "mechanism list", "sealed by a MIC");
+        }
+        for note in notes(s) {
+            self.row(depth, "note", note);
         }
         if let Some(inner) = &s.inner {
             self.row(depth, "carries", &name(inner, &Scheme::Negotiate));
@@ -208,10 +217,14 @@ impl Page {
         self.maybe(depth, "client time", k.client_time.as_ref());
         self.maybe(depth, "ticket", k.ticket_etype.map(etype));
         self.maybe(depth, "ticket size", k.ticket_bytes.map(|n| format!("{n} bytes (grows with the user's groups)")));
-        self.maybe(depth, "key version", k.kvno.map(|n| match k.rodc {
-            Some(rodc) => format!("{n} (of the read-only domain controller {rodc})"),
-            None => n.to_string(),
-        }));
+        self.maybe(
+            depth,
+            "key version",
+            k.kvno.map(|n| match k.rodc {
+                Some(rodc) => format!("{n} (of the read-only domain controller {rodc})"),
+                None => n.to_string(),
+            }),
+        );
         self.maybe(depth, "authenticator", k.authenticator_etype.map(etype));
         self.list(depth, "options", &k.ap_options);
         self.maybe(depth, "ticket print", k.ticket.as_ref().map(|f| format!("{f} (the same for the same ticket)")));
@@ -222,11 +235,15 @@ impl Page {
 
     fn basic(&mut self, b: &Basic, depth: usize) {
         self.maybe(depth, "user", b.user.as_ref());
-        self.maybe(depth, "characters", b.charset.as_deref().map(|c| match c {
-            "ascii" => "ASCII",
-            "utf-8" => "UTF-8: servers that expect another charset refuse it",
-            _ => "neither ASCII nor UTF-8: many servers refuse it",
-        }));
+        self.maybe(
+            depth,
+            "characters",
+            b.charset.as_deref().map(|c| match c {
+                "ascii" => "ASCII",
+                "utf-8" => "UTF-8: servers that expect another charset refuse it",
+                _ => "neither ASCII nor UTF-8: many servers refuse it",
+            }),
+        );
         if b.user.is_some() {
             self.row(depth, "password", "(never shown)");
         }
@@ -249,6 +266,7 @@ impl Page {
         self.maybe(depth, "expires", j.expires.map(|t| t.to_string()));
         self.maybe(depth, "not before", j.not_before.map(|t| t.to_string()));
         self.maybe(depth, "issued", j.issued.map(|t| t.to_string()));
+        self.maybe(depth, "so it is", self.now.and_then(|now| validity(judge(j, now))));
         self.maybe(depth, "application", j.client.as_ref());
         self.list(depth, "scopes", &j.scopes);
         self.list(depth, "roles", &j.roles);
@@ -271,10 +289,10 @@ impl Page {
         if field.faults.is_empty() {
             return;
         }
-        self.0.push_str("\n  Not as it should be:\n");
+        self.text.push_str("\n  Not as it should be:\n");
         for f in &field.faults {
             let line = format!("at byte {}, {}: expected {}, got {}", f.offset, f.field, f.expected, f.got);
-            wrap(&mut self.0, &clean(&line), WIDTH, "  - ", "    ");
+            wrap(&mut self.text, &clean(&line), WIDTH, "  - ", "    ");
         }
     }
 }
@@ -302,23 +320,38 @@ fn state(state: &str) -> String {
 }
 
 fn etype(etype: i32) -> String {
-    let name = match etype {
-        1 | 3 => "DES: refused by anything current",
-        17 => "AES128",
-        18 => "AES256",
-        19 => "AES128 with SHA-256",
-        20 => "AES256 with SHA-384",
-        23 => "RC4: refused where policy demands AES",
-        24 => "RC4, export strength",
-        _ => "of no known name",
+    let says = match etype {
+        1 | 3 => ": refused by anything current",
+        23 => ": refused where policy demands AES",
+        _ => "",
     };
-    format!("encryption type {etype} ({name})")
+    format!("encryption type {etype} ({}{says})", etype_name(etype).unwrap_or("of no known name"))
+}
+
+fn validity(validity: Validity) -> Option<String> {
+    match validity {
+        Validity::Expired(by) => Some(format!("expired {} ago, by this machine's clock", span(by))),
+        Validity::NotYetValid(by) => Some(format!("not valid before another {}, by this machine's clock", span(by))),
+        Validity::Fine => Some("within its time, by this machine's clock".to_owned()),
+        Validity::Unknown => None,
+    }
+}
+
+fn span(time: Duration) -> String {
+    match time.as_secs() {
+        s @ 0..=119 => format!("{s} s"),
+        s @ 120..=7_199 => format!("{} min", s / 60),
+        s @ 7_200..=172_799 => format!("{} h", s / 3_600),
+        s => format!("{} days", s / 86_400),
+    }
 }
 
 const fn response(kind: NtlmResponse) -> &'static str {
     match kind {
         NtlmResponse::V2 => "NTLMv2",
-        NtlmResponse::V1 => "NTLMv1: refused by servers at LmCompatibilityLevel 5, and it cannot carry a channel binding",
+        NtlmResponse::V1 => {
+            "NTLMv1: refused by servers at LmCompatibilityLevel 5, and it cannot carry a channel binding"
+        }
         NtlmResponse::V1Ess => "NTLMv1 with extended session security: as NTLMv1, refused at LmCompatibilityLevel 5",
         NtlmResponse::Lm => "LM only: as good as always refused",
         NtlmResponse::Anonymous => "none: an anonymous logon",

@@ -50,7 +50,9 @@ pub fn meanings(query: &str) -> Vec<Meaning> {
     let slug = query.to_ascii_lowercase().replace(['_', ' '], "-");
     let mut found: Vec<Meaning> = catalogue::by_slug(&slug).map(Meaning::Finding).into_iter().collect();
     found.extend(code::lookup(query).into_iter().map(Meaning::Code));
-    found.extend(flags().filter(|(_, name, _)| is_flag(name, query)).map(|(bit, name, says)| Meaning::Flag(bit, name, says)));
+    found.extend(
+        flags().filter(|(_, name, _)| is_flag(name, query)).map(|(bit, name, says)| Meaning::Flag(bit, name, says)),
+    );
     found
 }
 
@@ -130,7 +132,13 @@ fn of_code(answer: &Answer) -> String {
     text.push('\n');
     let caveat = |c: Option<&str>| c.map(|c| format!(" [{c}]")).unwrap_or_default();
     wrap(&mut text, &format!("{}{}", said.means, caveat(said.confidence.caveat())), WIDTH, "  ", "  ");
-    wrap(&mut text, &format!("{}{}", said.here, caveat(said.here_confidence.caveat())), WIDTH, "  Here:   ", "          ");
+    wrap(
+        &mut text,
+        &format!("{}{}", said.here, caveat(said.here_confidence.caveat())),
+        WIDTH,
+        "  Here:   ",
+        "          ",
+    );
     wrap(&mut text, said.advice, WIDTH, "  Do:     ", "          ");
     wrap(&mut text, said.source, WIDTH, "  Source: ", "          ");
     text

@@ -3,6 +3,8 @@
 //! Pure: nothing here prints, reads a clock or knows a file.
 
 pub mod cause;
+pub mod decode;
+pub mod explain;
 pub mod terminal;
 pub mod text;
 pub mod v1;

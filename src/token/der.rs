@@ -3,7 +3,7 @@
 
 use asn1_rs::{Any, Class, FromBer as _, Header, Length, Oid, Tag};
 
-use super::fault::Faults;
+use super::fault::{Faults, Field};
 
 /// An OID's encoding longer than this is no mechanism's.
 const OID_LIMIT: usize = 64;
@@ -48,7 +48,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next element, with a fault when there is none or it is not whole.
-    pub(super) fn next(&mut self, field: &str, faults: &mut Faults) -> Option<Element<'a>> {
+    pub(super) fn next(&mut self, field: impl Field + Copy, faults: &mut Faults) -> Option<Element<'a>> {
         if self.data.is_empty() {
             faults.add(self.at, field, "an element", "the end");
             return None;
@@ -57,7 +57,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next element, or `None` without a fault at the end.
-    pub(super) fn next_if_any(&mut self, field: &str, faults: &mut Faults) -> Option<Element<'a>> {
+    pub(super) fn next_if_any(&mut self, field: impl Field + Copy, faults: &mut Faults) -> Option<Element<'a>> {
         if self.data.is_empty() {
             return None;
         }
@@ -101,7 +101,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Notes a fault when bytes are left.
-    pub(super) fn expect_end(&self, field: &str, faults: &mut Faults) {
+    pub(super) fn expect_end(&self, field: impl Field, faults: &mut Faults) {
         if !self.data.is_empty() {
             faults.add(self.at, field, "the end", format!("{} more bytes", self.data.len()));
         }
@@ -136,7 +136,7 @@ impl<'a> Element<'a> {
     }
 
     /// The element inside an explicit tag, which should be of type `tag`. Of another type it comes with a fault.
-    pub(super) fn explicit(&self, tag: Tag, field: &str, faults: &mut Faults) -> Option<Self> {
+    pub(super) fn explicit(&self, tag: Tag, field: impl Field + Copy, faults: &mut Faults) -> Option<Self> {
         let mut inside = self.inside();
         let element = inside.next(field, faults)?;
         element.should_be(tag, field, faults);
@@ -144,7 +144,7 @@ impl<'a> Element<'a> {
     }
 
     /// Notes a fault when this is not of type `tag`.
-    pub(super) fn should_be(&self, tag: Tag, field: &str, faults: &mut Faults) {
+    pub(super) fn should_be(&self, tag: Tag, field: impl Field, faults: &mut Faults) {
         if !self.is(tag) {
             faults.add(self.at, field, tag.to_string(), self.describe());
         }
@@ -161,7 +161,7 @@ impl<'a> Element<'a> {
     }
 
     /// The INTEGER or ENUMERATED in this explicit tag.
-    pub(super) fn integer(&self, field: &str, faults: &mut Faults) -> Option<i64> {
+    pub(super) fn integer(&self, field: impl Field + Copy, faults: &mut Faults) -> Option<i64> {
         let mut inside = self.inside();
         let element = inside.next(field, faults)?;
         if !element.is(Tag::Integer) && !element.is(Tag::Enumerated) {
@@ -184,7 +184,7 @@ impl<'a> Element<'a> {
     }
 
     /// This element as a dotted OID.
-    pub(super) fn oid(&self, field: &str, faults: &mut Faults) -> Option<String> {
+    pub(super) fn oid(&self, field: impl Field + Copy, faults: &mut Faults) -> Option<String> {
         if !self.is(Tag::Oid) {
             faults.add(self.at, field, "OBJECT IDENTIFIER", self.describe());
             return None;

@@ -10,9 +10,6 @@ use crate::model::auth::Token;
 /// A token in a token in a token: real ones nest once. Deeper ones are told and not followed.
 const DEPTH: usize = 4;
 
-/// First bytes of NEGOEX messages (MS-NEGOEX section 2.2.6.2).
-const NEGOEX: &[u8] = b"NEGOEXTS";
-
 /// Whether the bytes begin like a token of a family that a scheme of another name may carry.
 pub(super) fn known(bytes: &[u8]) -> bool {
     bytes.starts_with(ntlm::SIGNATURE) || spnego::oid::begins_wrapped(bytes)
@@ -32,7 +29,7 @@ pub(super) fn decode(bytes: &[u8], base: usize, depth: usize, key: &Key, faults:
         [b'N', b'T', ..] if begins(bytes, ntlm::SIGNATURE) => {
             Token::Ntlm(Box::new(ntlm::decode(bytes, base, key, faults)))
         }
-        [b'N', b'E', ..] if begins(bytes, NEGOEX) => Token::Unknown,
+        [b'N', b'E', ..] if begins(bytes, spnego::NEGOEX_SIGNATURE) => Token::Unknown,
         [0x60, ..] => initial_context_token(bytes, base, depth, key, faults),
         [0xa0 | 0xa1, ..] => {
             let message = spnego::decode(bytes, base, depth, key, faults);

@@ -4,6 +4,31 @@ use std::cmp::Ordering;
 
 use crate::model::auth::Fault;
 
+/// The path of a field that is read. Made into text only when there is a fault to tell: a healthy token costs nothing.
+pub(super) trait Field {
+    /// `outer.inner`.
+    fn path(self) -> String;
+}
+
+impl Field for &str {
+    fn path(self) -> String {
+        self.to_owned()
+    }
+}
+
+impl Field for String {
+    fn path(self) -> String {
+        self
+    }
+}
+
+/// A field of a structure.
+impl Field for (&str, &str) {
+    fn path(self) -> String {
+        format!("{}.{}", self.0, self.1)
+    }
+}
+
 /// Faults of one field. Hostile input could ask for one per byte; past the limit one more says that there are more.
 #[derive(Debug, Default)]
 pub(super) struct Faults(Vec<Fault>);
@@ -16,12 +41,12 @@ impl Faults {
     pub(super) fn add(
         &mut self,
         offset: usize,
-        field: impl Into<String>,
+        field: impl Field,
         expected: impl Into<String>,
         got: impl Into<String>,
     ) {
         let fault = match self.0.len().cmp(&Self::LIMIT) {
-            Ordering::Less => Fault { offset, field: field.into(), expected: expected.into(), got: got.into() },
+            Ordering::Less => Fault { offset, field: field.path(), expected: expected.into(), got: got.into() },
             Ordering::Equal => Fault {
                 offset,
                 field: "faults".to_owned(),

@@ -13,6 +13,8 @@ pub(super) enum Kind {
     Machine,
     /// The ciphertext of a Kerberos ticket (RFC 4120 section 5.3).
     Ticket,
+    /// A whole AP-REQ (RFC 4120 section 5.5.1): the same one twice is a replay.
+    Request,
 }
 
 impl Kind {
@@ -20,8 +22,21 @@ impl Kind {
         match self {
             Self::Machine => b"authtap machine\0",
             Self::Ticket => b"authtap ticket\0",
+            Self::Request => b"authtap request\0",
         }
     }
+}
+
+/// The fingerprint of several pieces as one.
+pub(super) fn of_all(kind: Kind, pieces: &[&[u8]], key: &Key) -> String {
+    let mut hasher = SipHasher24::new_with_key(&key.0);
+    hasher.write(kind.label());
+    for piece in pieces {
+        // Lengths keep the borders: two ways to cut the same bytes are two inputs.
+        hasher.write(&u64::try_from(piece.len()).unwrap_or(u64::MAX).to_le_bytes());
+        hasher.write(piece);
+    }
+    format!("{:016x}", hasher.finish())
 }
 
 /// 16 hex characters: SipHash-2-4 with the run's key. Without the key nobody can tell whether guessed bytes match.

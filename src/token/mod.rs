@@ -4,7 +4,7 @@
 //!
 //! `field` reads the grammar of RFC 9110 section 11 (scheme, token68, parameters); `token68` decodes base64 that
 //! need not be perfect; `family` tells by its bytes, not by its scheme, what a token is; [`ntlm`], [`spnego`] and
-//! `kerberos` decode it; `basic`, `digest` and `bearer` read the schemes that are not binary. Each decoder
+//! [`kerberos`] decode it; `basic`, `digest` and [`bearer`] read the schemes that are not binary. Each decoder
 //! returns what could be read and tells the rest as [`Fault`](crate::model::auth::Fault)s.
 //!
 //! # What must hold
@@ -17,15 +17,16 @@
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)]
 
 mod basic;
-mod bearer;
+pub mod bearer;
 mod bytes;
+pub mod channel_binding;
 mod der;
 mod digest;
 mod family;
 mod fault;
 mod field;
 mod fingerprint;
-mod kerberos;
+pub mod kerberos;
 pub mod ntlm;
 pub mod redact;
 mod scheme;
@@ -113,7 +114,7 @@ fn credentials_of(auth: Auth<'_>, key: &Key) -> AuthField {
             (Token::None, 0)
         }
         (Scheme::Basic, Some(text)) => basic::credentials(text, &mut faults),
-        (Scheme::Bearer, Some(text)) => (Token::Bearer(bearer::credentials(text.bytes)), text.bytes.len()),
+        (Scheme::Bearer, Some(text)) => (Token::Bearer(bearer::credentials(text, &mut faults)), text.bytes.len()),
         (Scheme::Digest, Some(text)) => {
             faults.add(
                 text.offset,

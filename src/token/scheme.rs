@@ -55,6 +55,7 @@ const OPEN: &[&str] = &[
 /// Whether the first word of credentials is a scheme. A bare key in `Authorization` looks like a scheme by the
 /// grammar; only a known name is believed.
 pub(super) fn believed(name: &str) -> bool {
+    // A token stands where a scheme might: nothing of it is copied.
     let lower = name.bytes().map(|b| b.to_ascii_lowercase());
     KNOWN.binary_search_by(|known| known.bytes().cmp(lower.clone())).is_ok()
 }

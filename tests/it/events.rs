@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use authtap::model::auth::{
-    AuthField, Basic, Bearer, Fault, Kerberos, Ntlm, NtlmAuthenticate, NtlmChallenge, NtlmNegotiate, NtlmResponse,
+    AuthField, Basic, Bearer, Fault, Jwt, Kerberos, Ntlm, NtlmAuthenticate, NtlmChallenge, NtlmNegotiate, NtlmResponse,
     Scheme, Spnego, TargetInfo, Token, Version,
 };
 use authtap::model::event::{
@@ -211,24 +211,56 @@ impl Entropy<'_> {
                 supported_mech: self.opt_text(),
                 inner: if depth == 0 { None } else { self.opt(|e| Box::new(e.token(depth - 1))) },
                 mech_list_mic: self.yes(),
+                req_flags: self.vec(Self::text),
+                hint_name: self.opt_text(),
+                negoex: self.vec(Self::text),
             })),
             3 => Token::Kerberos(Box::new(Kerberos {
                 message: self.text(),
                 realm: self.opt_text(),
                 sname: self.opt_text(),
+                sname_type: self.opt(|e| e.num() as i32),
                 ticket_etype: self.opt(|e| e.num() as i32),
                 kvno: self.opt(|e| e.num() as i64),
+                rodc: self.opt(|e| e.num() as u16),
                 ticket_bytes: self.opt(Self::size),
                 ticket: self.opt_text(),
+                request: self.opt_text(),
                 authenticator_etype: self.opt(|e| e.num() as i32),
+                authenticator_bytes: self.opt(Self::size),
                 ap_options: self.vec(Self::text),
                 error_code: self.opt(|e| e.num() as i32),
                 error_name: self.opt_text(),
                 server_time: self.opt_text(),
+                client_time: self.opt_text(),
+                client_realm: self.opt_text(),
+                client_name: self.opt_text(),
+                error_text: self.opt_text(),
+                error_data_type: self.opt(|e| e.num() as i32),
+                error_data_bytes: self.opt(Self::size),
+                error_status: self.opt(Self::num32),
             })),
             4 => Token::Basic(Basic { user: self.opt_text(), charset: self.opt_text() }),
             5 => Token::Digest,
-            _ => Token::Bearer(Bearer { is_jwt: self.yes() }),
+            _ => Token::Bearer(Bearer { is_jwt: self.yes(), jwt: self.opt(|e| Box::new(e.jwt())) }),
+        }
+    }
+
+    fn jwt(&mut self) -> Jwt {
+        Jwt {
+            alg: self.opt_text(),
+            typ: self.opt_text(),
+            kid: self.opt_text(),
+            encrypted: self.yes(),
+            issuer: self.opt_text(),
+            audience: self.vec(Self::text),
+            expires: self.opt(Self::stamp),
+            not_before: self.opt(Self::stamp),
+            issued: self.opt(Self::stamp),
+            client: self.opt_text(),
+            scopes: self.vec(Self::text),
+            roles: self.vec(Self::text),
+            other_claims: self.vec(Self::text),
         }
     }
 

@@ -8,6 +8,7 @@ mod cases;
 mod catalogue;
 mod cli;
 mod events;
+mod iis;
 mod program;
 mod relay;
 mod report;

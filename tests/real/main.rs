@@ -20,4 +20,8 @@ mod process;
 mod rig;
 
 mod logons;
+mod oracle;
+#[path = "../it/token/pyspnego.rs"]
+mod peer;
 mod rig_itself;
+mod tshark;

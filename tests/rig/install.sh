@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the real servers and clients that `make test` drives: Apache with mod_auth_gssapi, a Kerberos KDC, nginx, HAProxy, curl,
+# Installs the real servers and clients that `make test` drives: Apache with mod_auth_gssapi, a Kerberos KDC, nginx, HAProxy, curl, tshark,
 # and a Python environment (tests/rig/.venv) with requests-ntlm, requests-gssapi and pyspnego.
 #
 # usage: tests/rig/install.sh            Debian 12 or later, Ubuntu 22.04 or later; as root, or as a user who may sudo
@@ -15,6 +15,7 @@ packages=(
   krb5-kdc krb5-admin-server krb5-user
   nginx-light haproxy
   curl openssl ca-certificates
+  tshark
   python3 python3-venv python3-gssapi
 )
 
@@ -30,7 +31,7 @@ fingerprint=$(cat "${BASH_SOURCE[0]}" "$here/requirements.txt" | sha256sum | cut
 # Everything the tests call, by what would be missed if it were not there.
 missing() {
   local program
-  for program in apache2 nginx haproxy curl openssl krb5kdc kadmin.local kdb5_util kinit; do
+  for program in apache2 nginx haproxy curl openssl tshark krb5kdc kadmin.local kdb5_util kinit; do
     command -v "$program" >/dev/null || echo "$program"
   done
   [ -e /usr/lib/apache2/modules/mod_auth_gssapi.so ] || echo mod_auth_gssapi

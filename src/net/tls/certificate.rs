@@ -1,11 +1,11 @@
 //! Facts of a certificate, and the hashes that Extended Protection compares.
 
-use md5::Md5;
 use rustls::pki_types::CertificateDer;
 use sha2::{Digest, Sha256, Sha384, Sha512};
 use x509_parser::oid_registry::Oid;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
+use crate::model::channel_binding;
 use crate::model::transport::Certificate;
 
 /// A hash function that a channel binding may use.
@@ -17,8 +17,6 @@ enum Hash {
 }
 
 impl Hash {
-    const ALL: [Self; 3] = [Self::Sha256, Self::Sha384, Self::Sha512];
-
     const fn name(self) -> &'static str {
         match self {
             Self::Sha256 => "sha-256",
@@ -46,7 +44,7 @@ pub fn facts(der: &CertificateDer<'_>) -> Certificate {
         sha256: hex(&Hash::Sha256.of(der)),
         end_point: hex(&hash.of(der)),
         end_point_hash: hash.name().to_owned(),
-        channel_bindings: Hash::ALL.iter().map(|h| hex(&channel_binding(&h.of(der)))).collect(),
+        channel_bindings: channel_binding::of_certificate(der).to_vec(),
         ..Certificate::default()
     };
     if let Some(c) = parsed {
@@ -112,41 +110,10 @@ fn pss_hash(algorithm: &x509_parser::x509::AlgorithmIdentifier<'_>) -> Hash {
     }
 }
 
-/// The MD5 of `gss_channel_bindings` with `tls-server-end-point:` and the certificate's hash: what NTLM's
-/// MsvAvChannelBindings carries (MS-NLMP section 2.2.2.1, "AV_PAIR"; RFC 5929 section 4).
-pub fn channel_binding(certificate_hash: &[u8]) -> [u8; 16] {
-    const PREFIX: &[u8] = b"tls-server-end-point:";
-    let length = u32::try_from(PREFIX.len() + certificate_hash.len()).unwrap_or(u32::MAX);
-    let mut md5 = Md5::new();
-    // Types and lengths of the initiator's and acceptor's addresses: all zero.
-    md5.update([0; 16]);
-    md5.update(length.to_le_bytes());
-    md5.update(PREFIX);
-    md5.update(certificate_hash);
-    md5.finalize().into()
-}
-
 fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::new(), |mut text, byte| {
         write!(text, "{byte:02x}").ok();
         text
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A wrong hash would blame the certificate of every healthy site, or of none.
-    #[test]
-    fn the_channel_binding_is_the_one_of_microsofts_example() {
-        let hash: Vec<u8> = (0..32)
-            .map(|i| {
-                let all = "ea05fefecc6b0bd571dbbc5baa3ed45386d0446835f7b74c85621b9983475f95";
-                u8::from_str_radix(&all[2 * i..2 * i + 2], 16).unwrap()
-            })
-            .collect();
-        assert_eq!(hex(&channel_binding(&hash)), "6586e99d81c2fc984e47172fd4dd0310");
-    }
 }

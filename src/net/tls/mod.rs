@@ -13,7 +13,7 @@ use rustls::crypto::CryptoProvider;
 
 use crate::model::transport::Tls;
 
-pub use certificate::{channel_binding, facts as certificate_facts};
+pub use certificate::facts as certificate_facts;
 pub use client::{UpstreamTls, Verify};
 pub use file::TlsFileError;
 pub use server::ServerTls;

@@ -2,15 +2,19 @@
 //! clear. Ciphertext is measured and fingerprinted, never kept.
 
 mod ap_req;
-pub(super) mod error_name;
+mod error_name;
+mod etype;
 mod krb_error;
 mod principal;
 
+pub use error_name::of as error_name;
+pub use etype::etype_name;
+
 use asn1_rs::Tag;
 
-use super::Key;
 use super::der::{Element, Reader};
-use super::fault::Faults;
+use super::fault::{Faults, Field};
+use super::{Key, fingerprint};
 use crate::model::auth::Kerberos;
 
 /// What follows the mechanism's OID: a two-byte TOK_ID (RFC 4121 section 4.1), then the message.
@@ -55,44 +59,72 @@ pub(super) fn decode(bytes: &[u8], base: usize, key: &Key, faults: &mut Faults) 
         return Kerberos::default();
     };
     reader.expect_end("kerberos.message", faults);
-    let (mut message, decode): (Kerberos, Decoder) = match outer.application() {
-        Some(14) => (named("ap-req"), ap_req::decode),
-        Some(15) => (named("ap-rep"), ap_rep),
-        Some(30) => (named("krb-error"), krb_error::decode),
+    let (name, number) = match outer.application() {
+        Some(14) => ("ap-req", 14),
+        Some(15) => ("ap-rep", 15),
+        Some(30) => ("krb-error", 30),
         _ => {
             faults.add(outer.at, "kerberos.message", "AP-REQ, AP-REP or KRB-ERROR", outer.describe());
             return Kerberos::default();
         }
     };
+    let mut message = named(name);
     if let Some(sequence) = outer.explicit(Tag::Sequence, "kerberos.message", faults) {
-        decode(&sequence, &mut message, key, faults);
+        match number {
+            14 => {
+                let ticket = ap_req::decode(&sequence, &mut message, key, faults);
+                if !sequence.cut {
+                    message.request = Some(request(&sequence, ticket.as_ref(), message.ticket.as_deref(), key));
+                }
+            }
+            15 => ap_rep(&sequence, &mut message, faults),
+            _ => krb_error::decode(&sequence, &mut message, faults),
+        }
     }
     message
 }
 
-type Decoder = fn(&Element<'_>, &mut Kerberos, &Key, &mut Faults);
+/// The fingerprint of a whole AP-REQ. The ticket's ciphertext, which is most of it, stands in it by its own fingerprint:
+/// hashing it once is half the cost of decoding.
+fn request(sequence: &Element<'_>, cipher: Option<&Element<'_>>, ticket: Option<&str>, key: &Key) -> String {
+    let all = sequence.content;
+    let parts = cipher.zip(ticket).and_then(|(cipher, ticket)| {
+        let (before, rest) = all.split_at_checked(cipher.content_at.checked_sub(sequence.content_at)?)?;
+        let after = rest.get(cipher.content.len()..)?;
+        Some([before, ticket.as_bytes(), after])
+    });
+    match parts {
+        Some(parts) => fingerprint::of_all(fingerprint::Kind::Request, &parts, key),
+        None => fingerprint::of_all(fingerprint::Kind::Request, &[all], key),
+    }
+}
 
 /// AP-REP (RFC 4120 section 5.5.2): all but the encryption type is ciphertext.
-fn ap_rep(sequence: &Element<'_>, message: &mut Kerberos, _key: &Key, faults: &mut Faults) {
+fn ap_rep(sequence: &Element<'_>, message: &mut Kerberos, faults: &mut Faults) {
     each_field(sequence, "ap_rep", faults, &[0, 1, 2], |number, field, faults| {
         match number {
             0 => version(field, "ap_rep.pvno", faults),
             1 => msg_type(field, "ap_rep.msg_type", 15, faults),
-            2 => {
-                let sealed = encrypted(field, "ap_rep.enc_part", faults);
-                message.authenticator_etype = sealed.and_then(|sealed| sealed.etype);
-            }
+            2 => seal(field, "ap_rep.enc_part", message, faults),
             _ => return false,
         }
         true
     });
 }
 
+/// The ciphertext by which an AP-REQ or an AP-REP is proved.
+fn seal(field: &Element<'_>, path: &'static str, message: &mut Kerberos, faults: &mut Faults) {
+    if let Some(sealed) = encrypted(field, path, faults) {
+        message.authenticator_etype = sealed.etype;
+        message.authenticator_bytes = sealed.cipher.filter(|cipher| !cipher.cut).map(|cipher| cipher.content.len());
+    }
+}
+
 /// Calls `read` with each `[n]` field of a SEQUENCE; it answers whether it knows the number. Fields of `required` that
 /// a whole sequence does not have are faults.
 fn each_field<'a>(
     sequence: &Element<'a>,
-    path: &str,
+    path: impl Field + Copy,
     faults: &mut Faults,
     required: &[u32],
     mut read: impl FnMut(u32, &Element<'a>, &mut Faults) -> bool,
@@ -120,15 +152,15 @@ fn each_field<'a>(
 }
 
 /// pvno or tkt-vno: 5.
-fn version(field: &Element<'_>, path: &str, faults: &mut Faults) {
+fn version(field: &Element<'_>, path: impl Field + Copy, faults: &mut Faults) {
     constant(field, path, 5, faults);
 }
 
-fn msg_type(field: &Element<'_>, path: &str, expected: i64, faults: &mut Faults) {
+fn msg_type(field: &Element<'_>, path: impl Field + Copy, expected: i64, faults: &mut Faults) {
     constant(field, path, expected, faults);
 }
 
-fn constant(field: &Element<'_>, path: &str, expected: i64, faults: &mut Faults) {
+fn constant(field: &Element<'_>, path: impl Field + Copy, expected: i64, faults: &mut Faults) {
     if let Some(value) = field.integer(path, faults)
         && value != expected
     {
@@ -137,7 +169,7 @@ fn constant(field: &Element<'_>, path: &str, expected: i64, faults: &mut Faults)
 }
 
 /// A signed 32-bit integer, as most of Kerberos' numbers are (RFC 4120 section 5.2.4).
-fn int32(field: &Element<'_>, path: &str, faults: &mut Faults) -> Option<i32> {
+fn int32(field: &Element<'_>, path: impl Field + Copy, faults: &mut Faults) -> Option<i32> {
     let value = field.integer(path, faults)?;
     let small = i32::try_from(value).ok();
     if small.is_none() {
@@ -153,15 +185,15 @@ struct Encrypted<'a> {
     cipher: Option<Element<'a>>,
 }
 
-fn encrypted<'a>(field: &Element<'a>, path: &str, faults: &mut Faults) -> Option<Encrypted<'a>> {
+fn encrypted<'a>(field: &Element<'a>, path: &'static str, faults: &mut Faults) -> Option<Encrypted<'a>> {
     let sequence = field.explicit(Tag::Sequence, path, faults)?;
     let mut data = Encrypted { etype: None, kvno: None, cipher: None };
     each_field(&sequence, path, faults, &[0, 2], |number, field, faults| {
         match number {
-            0 => data.etype = int32(field, &format!("{path}.etype"), faults),
-            1 => data.kvno = kvno(field, &format!("{path}.kvno"), faults),
+            0 => data.etype = int32(field, (path, "etype"), faults),
+            1 => data.kvno = kvno(field, (path, "kvno"), faults),
             2 => {
-                data.cipher = field.explicit(Tag::OctetString, &format!("{path}.cipher"), faults);
+                data.cipher = field.explicit(Tag::OctetString, (path, "cipher"), faults);
             }
             _ => return false,
         }
@@ -171,11 +203,17 @@ fn encrypted<'a>(field: &Element<'a>, path: &str, faults: &mut Faults) -> Option
 }
 
 /// Signed 32 bits (MS-KILE section 3.1.5.8): Windows' high numbers may come as large positive ones (UInt32 of RFC 4120).
-fn kvno(field: &Element<'_>, path: &str, faults: &mut Faults) -> Option<i64> {
+fn kvno(field: &Element<'_>, path: impl Field + Copy, faults: &mut Faults) -> Option<i64> {
     let value = field.integer(path, faults)?;
     let signed = u32::try_from(value).map_or(value, |unsigned| i64::from(unsigned.cast_signed()));
     if i32::try_from(signed).is_err() {
         faults.add(field.at, path, "a 32-bit integer", value.to_string());
     }
     Some(signed)
+}
+
+/// The number of a read-only domain controller, in the high 16 bits (MS-KILE section 3.1.5.8).
+fn rodc(kvno: i64) -> Option<u16> {
+    let bits = i32::try_from(kvno).ok()?.cast_unsigned() >> 16;
+    u16::try_from(bits).ok().filter(|number| *number != 0)
 }

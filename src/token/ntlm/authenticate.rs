@@ -17,7 +17,8 @@ const WORKSTATION: usize = 44;
 const SESSION_KEY: usize = 52;
 const FLAGS: usize = 60;
 const VERSION: usize = 64;
-const MIC_END: usize = 88;
+const VERSION_BYTES: usize = 8;
+const MIC_BYTES: usize = 16;
 
 /// MsvAvFlags: the message has a MIC (MS-NLMP section 2.2.2.1).
 const MIC_PROVIDED: u32 = 2;
@@ -75,8 +76,8 @@ pub(super) fn decode(message: &[u8], base: usize, key: &Key, faults: &mut Faults
     let (response_time, target_info) =
         if response == NtlmResponse::V2 { client_challenge(nt_value, nt_at, key, faults) } else { (None, None) };
     let mic_flag = target_info.as_ref().and_then(|info| info.av_flags).is_some_and(|flags| flags & MIC_PROVIDED != 0);
-    let mic_room = header >= MIC_END && message.bytes.len() >= MIC_END;
-    if mic_flag && !mic_room {
+    let mic = mic_at(header.min(message.bytes.len()), flags);
+    if mic_flag && mic.is_none() {
         faults.add(base.saturating_add(72), "mic", "16 bytes, as MsvAvFlags promises", "no room for them");
     }
 
@@ -85,14 +86,36 @@ pub(super) fn decode(message: &[u8], base: usize, key: &Key, faults: &mut Faults
         domain: domain_text,
         user: user_text,
         workstation: workstation_text,
-        version: read_version(message.bytes, base, VERSION, header, flags, faults),
+        version: read_version(
+            message.bytes,
+            base,
+            VERSION,
+            // Where the MIC stands in VERSION's place there is no VERSION.
+            if mic == Some(VERSION) { VERSION } else { header },
+            flags,
+            faults,
+        ),
         response,
         nt_response_bytes: nt_bytes,
         lm_response_bytes: lm_bytes,
         session_key_bytes,
-        mic_present: mic_flag && mic_room,
+        mic_present: mic_flag && mic.is_some(),
         target_info,
         response_time,
+    }
+}
+
+/// Where the MIC stands, in a header that ends at `header`: behind VERSION, or in its place, for pyspnego and others
+/// leave a VERSION out that was not negotiated.
+fn mic_at(header: usize, flags: u32) -> Option<usize> {
+    let behind = VERSION.saturating_add(VERSION_BYTES);
+    let has_room = |at: usize| header >= at.saturating_add(MIC_BYTES);
+    if has_room(behind) {
+        Some(behind)
+    } else if has_room(VERSION) && flags & flags::NEGOTIATE_VERSION == 0 {
+        Some(VERSION)
+    } else {
+        None
     }
 }
 

@@ -3,7 +3,7 @@
 use super::super::fault::Faults;
 use super::super::{Key, bytes::slice};
 use super::payload::Message;
-use super::{av_pair, flags, read_flags, read_version, text};
+use super::{av_pair, expect_charset, flags, read_flags, read_version, text};
 use crate::model::auth::NtlmChallenge;
 
 /// TargetNameFields, NegotiateFlags, ServerChallenge, TargetInfoFields, Version.
@@ -20,7 +20,9 @@ const FIXED: usize = 32;
 pub(super) fn decode(message: &[u8], base: usize, key: &Key, faults: &mut Faults) -> NtlmChallenge {
     let message = Message { bytes: message, base, fixed: FIXED };
     let target_name = message.fields(TARGET_NAME, "target_name", faults);
-    let flags = read_flags(message.bytes, base, FLAGS, faults).unwrap_or(0);
+    let known_flags = read_flags(message.bytes, base, FLAGS, faults);
+    expect_charset(known_flags, base, FLAGS, faults);
+    let flags = known_flags.unwrap_or(0);
     if slice(message.bytes, SERVER_CHALLENGE, 8).is_none() {
         let got = message.bytes.len().saturating_sub(SERVER_CHALLENGE);
         faults.add(base.saturating_add(SERVER_CHALLENGE), "server_challenge", "8 bytes", format!("{got}"));

@@ -2,6 +2,8 @@
 
 /// Strings are UTF-16LE.
 pub(super) const NEGOTIATE_UNICODE: u32 = 0x0000_0001;
+/// Strings are in the OEM code page.
+pub(super) const NEGOTIATE_OEM: u32 = 0x0000_0002;
 /// A domain name is in the NEGOTIATE_MESSAGE.
 pub(super) const OEM_DOMAIN_SUPPLIED: u32 = 0x0000_1000;
 /// A workstation name is in the NEGOTIATE_MESSAGE.
@@ -49,6 +51,14 @@ const NAMES: [(u32, &str); 32] = [
     (0x0000_0002, "NTLM_NEGOTIATE_OEM"),
     (0x0000_0001, "NTLMSSP_NEGOTIATE_UNICODE"),
 ];
+
+/// A flag's name without the prefix that nearly all of them share.
+pub fn short_name(name: &'static str) -> &'static str {
+    name.strip_prefix("NTLMSSP_NEGOTIATE_")
+        .or_else(|| name.strip_prefix("NTLMSSP_"))
+        .or_else(|| name.strip_prefix("NTLM_NEGOTIATE_"))
+        .unwrap_or(name)
+}
 
 /// The names of the bits that are set, highest first; an unknown bit by its value.
 pub fn flag_names(flags: u32) -> Vec<&'static str> {

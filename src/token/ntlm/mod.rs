@@ -6,9 +6,11 @@ mod challenge;
 mod flags;
 mod negotiate;
 mod payload;
+mod release;
 mod text;
 
-pub use flags::flag_names;
+pub use flags::{flag_names, short_name};
+pub use release::{Release, release};
 
 use super::Key;
 use super::bytes::{slice, u16_le, u32_le};
@@ -50,6 +52,14 @@ fn read_flags(message: &[u8], base: usize, at: usize, faults: &mut Faults) -> Op
         faults.add(base.saturating_add(at), "flags", "4 bytes", format!("{}", message.len().saturating_sub(at)));
     }
     flags
+}
+
+/// One of UNICODE and OEM must be set, or SEC_E_INVALID_TOKEN is the answer (MS-NLMP section 2.2.2.5, bits A and B).
+fn expect_charset(flags: Option<u32>, base: usize, at: usize, faults: &mut Faults) {
+    if flags.is_some_and(|flags| flags & (flags::NEGOTIATE_UNICODE | flags::NEGOTIATE_OEM) == 0) {
+        let expected = "NTLMSSP_NEGOTIATE_UNICODE or NTLM_NEGOTIATE_OEM";
+        faults.add(base.saturating_add(at), "flags", expected, "neither; read as OEM");
+    }
 }
 
 /// VERSION at `at`, when the header, which ends at `header`, has room for it (MS-NLMP section 2.2.2.10).

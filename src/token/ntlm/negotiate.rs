@@ -2,7 +2,7 @@
 
 use super::super::fault::Faults;
 use super::payload::{Buffer, Message};
-use super::{flags, read_flags, read_version, text};
+use super::{expect_charset, flags, read_flags, read_version, text};
 use crate::model::auth::NtlmNegotiate;
 
 /// DomainNameFields, WorkstationFields, Version.
@@ -16,6 +16,7 @@ const SHORTEST: usize = 16;
 /// Decodes a Type 1.
 pub(super) fn decode(message: &[u8], base: usize, faults: &mut Faults) -> NtlmNegotiate {
     let known_flags = read_flags(message, base, 12, faults);
+    expect_charset(known_flags, base, 12, faults);
     let flags = known_flags.unwrap_or(0);
     let message = Message { bytes: message, base, fixed: if message.len() == SHORTEST { SHORTEST } else { VERSION } };
     // Without its flag a name is not there, whatever its Fields say; without either, Fields may be missing.

@@ -1,6 +1,11 @@
 //! SPNEGO (RFC 4178 section 4.2, MS-SPNG section 2.2.1), with what its tokens carry.
 
+mod negoex;
+mod notes;
 pub mod oid;
+
+pub(super) use negoex::SIGNATURE as NEGOEX_SIGNATURE;
+pub use notes::{Choice, choice, notes};
 
 use asn1_rs::Tag;
 
@@ -11,6 +16,17 @@ use crate::model::auth::Spnego;
 
 /// Longer lists are no negotiation; keeps a hostile list from growing in memory.
 const MECHS_LIMIT: usize = 64;
+
+/// Bits of ContextFlags, from the first byte's highest (RFC 4178 section 4.2.1, RFC 4178 appendix A).
+const REQ_FLAGS: [(u8, &str); 7] = [
+    (0x80, "delegFlag"),
+    (0x40, "mutualFlag"),
+    (0x20, "replayFlag"),
+    (0x10, "sequenceFlag"),
+    (0x08, "anonFlag"),
+    (0x04, "confFlag"),
+    (0x02, "integFlag"),
+];
 
 /// Decodes a NegotiationToken, bare or as found inside its GSS wrapper. `base` is its offset in the decoded token.
 pub(super) fn decode(bytes: &[u8], base: usize, depth: usize, key: &Key, faults: &mut Faults) -> Spnego {
@@ -62,14 +78,13 @@ impl Carried<'_> {
     fn init(&mut self, field: &Element<'_>) {
         match field.context() {
             Some(0) => self.mech_types(field),
-            // reqFlags: obsolete, and of no use here.
-            Some(1) => {}
+            Some(1) => self.req_flags(field),
             Some(2) => self.inner(field, "neg_token_init.mech_token"),
             Some(3) => {
                 let path = "neg_token_init.mech_list_mic";
                 let mut inside = field.inside();
                 match inside.next(path, self.faults) {
-                    Some(hints) if hints.is(Tag::Sequence) => self.is_init2(),
+                    Some(hints) if hints.is(Tag::Sequence) => self.hints(&hints),
                     Some(mic) => {
                         mic.should_be(Tag::OctetString, path, self.faults);
                         self.message.mech_list_mic = true;
@@ -82,6 +97,36 @@ impl Carried<'_> {
                 self.message.mech_list_mic = true;
             }
             _ => self.unknown(field, "neg_token_init"),
+        }
+    }
+
+    /// ContextFlags (RFC 4178 section 4.2.1): not protected, so no server goes by them; some clients still send them.
+    fn req_flags(&mut self, field: &Element<'_>) {
+        let path = "neg_token_init.req_flags";
+        let Some(bits) = field.explicit(Tag::BitString, path, self.faults) else {
+            return;
+        };
+        let [_, first, ..] = bits.content else {
+            return;
+        };
+        let names = REQ_FLAGS.iter().filter(|(bit, _)| first & bit != 0);
+        self.message.req_flags = names.map(|(_, name)| (*name).to_owned()).collect();
+    }
+
+    /// NegHints (MS-SPNG section 2.2.1): hintName, and hintAddress, which is never used.
+    fn hints(&mut self, hints: &Element<'_>) {
+        self.is_init2();
+        let path = "neg_token_init.neg_hints";
+        let mut fields = hints.inside();
+        while let Some(field) = fields.next_if_any(path, self.faults) {
+            match field.context() {
+                Some(0) => {
+                    let name = field.explicit(Tag::GeneralString, (path, "hint_name"), self.faults);
+                    self.message.hint_name = name.map(|name| name.text());
+                }
+                Some(1) => {}
+                _ => self.unknown(&field, path),
+            }
         }
     }
 
@@ -144,6 +189,7 @@ impl Carried<'_> {
         let token =
             family::decode(octets.content, octets.content_at, self.depth.saturating_add(1), self.key, self.faults);
         self.message.inner = Some(Box::new(token));
+        self.message.negoex = negoex::messages(octets.content, octets.content_at, self.faults);
     }
 
     fn unknown(&mut self, field: &Element<'_>, path: &str) {

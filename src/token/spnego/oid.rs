@@ -12,6 +12,10 @@ pub const KERBEROS_USER_TO_USER: &str = "1.2.840.113554.1.2.2.3";
 pub const NTLM: &str = "1.3.6.1.4.1.311.2.2.10";
 /// NEGOEX (MS-NEGOEX section 1.9).
 pub const NEGOEX: &str = "1.3.6.1.4.1.311.2.2.30";
+/// Kerberos without a way to the KDC: the server passes the messages on (draft-ietf-kitten-iakerb).
+pub const IAKERB: &str = "1.3.6.1.5.2.5";
+/// Public key user-to-user, between machines without a domain (draft-zhu-pku2u).
+pub const PKU2U: &str = "1.3.6.1.5.2.7";
 
 /// OIDs and names, sorted by OID.
 const NAMES: &[(&str, &str)] = &[
@@ -20,8 +24,8 @@ const NAMES: &[(&str, &str)] = &[
     (KERBEROS_MS, "Kerberos (MS, 48018)"),
     (NTLM, "NTLM"),
     (NEGOEX, "NEGOEX"),
-    ("1.3.6.1.5.2.5", "IAKERB"),
-    ("1.3.6.1.5.2.7", "PKU2U"),
+    (IAKERB, "IAKERB"),
+    (PKU2U, "PKU2U"),
     (SPNEGO, "SPNEGO"),
 ];
 

@@ -125,3 +125,34 @@ fn credentials_of_any_kind_keep_no_secret() {
     let jwt = credentials(b"Bearer eyJhbGciOiJub25lIn0.e30.c2ln", &KEY);
     assert!(matches!(jwt.token, Token::Bearer(b) if b.is_jwt));
 }
+
+/// MS-DPSP and browsers: MD5-sess, and parameters quoted that should not be and unquoted that should. IIS takes all of
+/// it, and so must its observer.
+#[test]
+fn digest_as_iis_and_browsers_write_it() {
+    let c = one(concat!(
+        r#"Digest qop="auth",algorithm=MD5-sess,nonce="+Upgraded+v1abc",charset=utf-8,realm="EXAMPLE.TEST", "#,
+        r#"stale=TRUE"#
+    ));
+    assert!(c.faults.is_empty(), "{:?}", c.faults);
+    assert_eq!(
+        (c.param("algorithm"), c.param("stale"), c.param("charset")),
+        (Some("MD5-sess"), Some("TRUE"), Some("utf-8"))
+    );
+    for value in [
+        r#"Digest username="EXAMPLE\\alice",realm="EXAMPLE.TEST",nonce="n",uri="/a?b=c",cnonce="c",nc=00000001,algorithm=MD5-sess,response="0123456789abcdef0123456789abcdef",qop="auth",charset=utf-8,hashed-dirs="service-name,channel-binding",service-name="HTTP/www.example.test",channel-binding="00000000000000000000000000000000""#,
+        r#"Digest username=EXAMPLE\alice, realm=EXAMPLE.TEST, nonce=n, uri=/a, cnonce=c, nc="00000001", algorithm="MD5-sess", response=0123456789abcdef0123456789abcdef, qop=auth"#,
+    ] {
+        let c = credentials(value.as_bytes(), &KEY);
+        assert_eq!(c.param("username"), Some(r"EXAMPLE\alice"), "{:?}", c.faults);
+        assert_eq!(
+            (c.param("algorithm"), c.param("nc"), c.param("qop")),
+            (Some("MD5-sess"), Some("00000001"), Some("auth"))
+        );
+        assert!(!format!("{c:?}").contains("0123456789abcdef"));
+        assert!(!c.faults.iter().any(|fault| fault.got == "none"), "{:?}", c.faults);
+    }
+    let missing = credentials(br#"Digest username="a", realm="r", nonce="n", qop=auth, nc=1, response="x""#, &KEY);
+    let fields: Vec<&str> = missing.faults.iter().map(|fault| fault.field.as_str()).collect();
+    assert_eq!(fields, ["uri", "cnonce", "nc"]);
+}

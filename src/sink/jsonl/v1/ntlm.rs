@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::text::{self, Unfit};
 use crate::model::auth;
+use crate::token::ntlm;
 
 /// One of NTLM's three messages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -153,36 +154,9 @@ pub struct TargetInfo {
     pub others: Vec<(u16, usize)>,
 }
 
-/// Names of the flags of MS-NLMP section 2.2.2.5 that are set, from the highest bit; unknown bits have none.
+/// Names of the flags of MS-NLMP section 2.2.2.5 that are set, without their prefix.
 pub(super) fn flag_names(flags: u32) -> Vec<Cow<'static, str>> {
-    const NAMES: [(u32, &str); 25] = [
-        (0x8000_0000, "56"),
-        (0x4000_0000, "KEY_EXCH"),
-        (0x2000_0000, "128"),
-        (0x0200_0000, "VERSION"),
-        (0x0080_0000, "TARGET_INFO"),
-        (0x0040_0000, "REQUEST_NON_NT_SESSION_KEY"),
-        (0x0010_0000, "IDENTIFY"),
-        (0x0008_0000, "EXTENDED_SESSIONSECURITY"),
-        (0x0004_0000, "TARGET_TYPE_SHARE"),
-        (0x0002_0000, "TARGET_TYPE_SERVER"),
-        (0x0001_0000, "TARGET_TYPE_DOMAIN"),
-        (0x0000_8000, "ALWAYS_SIGN"),
-        (0x0000_4000, "LOCAL_CALL"),
-        (0x0000_2000, "OEM_WORKSTATION_SUPPLIED"),
-        (0x0000_1000, "OEM_DOMAIN_SUPPLIED"),
-        (0x0000_0800, "ANONYMOUS"),
-        (0x0000_0400, "NT_ONLY"),
-        (0x0000_0200, "NTLM"),
-        (0x0000_0080, "LM_KEY"),
-        (0x0000_0040, "DATAGRAM"),
-        (0x0000_0020, "SEAL"),
-        (0x0000_0010, "SIGN"),
-        (0x0000_0004, "REQUEST_TARGET"),
-        (0x0000_0002, "OEM"),
-        (0x0000_0001, "UNICODE"),
-    ];
-    NAMES.iter().filter(|(bit, _)| flags & bit != 0).map(|(_, name)| Cow::Borrowed(*name)).collect()
+    ntlm::flag_names(flags).into_iter().map(|name| Cow::Borrowed(ntlm::short_name(name))).collect()
 }
 
 impl From<&auth::Ntlm> for Ntlm {

@@ -4,6 +4,8 @@ use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::jwt::Jwt;
+use super::kerberos::Kerberos;
 use super::ntlm::Ntlm;
 use super::text::Unfit;
 use crate::model::auth;
@@ -81,46 +83,15 @@ pub struct Spnego {
     /// Whether a mechListMIC is there.
     #[serde(default)]
     pub mech_list_mic: bool,
-}
-
-/// A Kerberos message's cleartext (RFC 4120).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Kerberos {
-    /// `ap-req`, `ap-rep`, `krb-error`; empty when it could not be told.
-    pub message: String,
-    /// The realm.
+    /// reqFlags by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub req_flags: Vec<String>,
+    /// hintName of a NegTokenInit2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub realm: Option<String>,
-    /// The service, such as `HTTP/intranet.corp.example`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sname: Option<String>,
-    /// Encryption type of the ticket.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ticket_etype: Option<i32>,
-    /// Key version of the ticket.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kvno: Option<i64>,
-    /// Length of the ticket's ciphertext.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ticket_bytes: Option<usize>,
-    /// Keyed fingerprint of the ticket.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ticket: Option<String>,
-    /// Encryption type of the authenticator.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub authenticator_etype: Option<i32>,
-    /// `use-session-key`, `mutual-required`.
-    #[serde(default)]
-    pub ap_options: Vec<String>,
-    /// KRB-ERROR's code.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error_code: Option<i32>,
-    /// KRB-ERROR's name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error_name: Option<String>,
-    /// The server's clock in a KRB-ERROR.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub server_time: Option<String>,
+    pub hint_name: Option<String>,
+    /// NEGOEX messages of the inner token, such as `initiator-nego`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub negoex: Vec<String>,
 }
 
 /// Basic (RFC 7617); the password is never here.
@@ -140,6 +111,9 @@ pub struct Bearer {
     /// It has the shape of a JWT.
     #[serde(default)]
     pub is_jwt: bool,
+    /// Header and claims of a JWT.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwt: Option<Jwt>,
 }
 
 /// Declares [`Digest`]: its parameters by name, taken from `params`.
@@ -277,24 +251,14 @@ fn token_of(x: &auth::Token) -> Option<Token> {
             supported_mech: s.supported_mech.clone(),
             inner: s.inner.as_deref().and_then(token_of).map(Box::new),
             mech_list_mic: s.mech_list_mic,
+            req_flags: s.req_flags.clone(),
+            hint_name: s.hint_name.clone(),
+            negoex: s.negoex.clone(),
         }),
-        auth::Token::Kerberos(k) => Token::Kerberos(Kerberos {
-            message: k.message.clone(),
-            realm: k.realm.clone(),
-            sname: k.sname.clone(),
-            ticket_etype: k.ticket_etype,
-            kvno: k.kvno,
-            ticket_bytes: k.ticket_bytes,
-            ticket: k.ticket.clone(),
-            authenticator_etype: k.authenticator_etype,
-            ap_options: k.ap_options.clone(),
-            error_code: k.error_code,
-            error_name: k.error_name.clone(),
-            server_time: k.server_time.clone(),
-        }),
+        auth::Token::Kerberos(k) => Token::Kerberos(k.as_ref().into()),
         auth::Token::Basic(b) => Token::Basic(Basic { user: b.user.clone(), charset: b.charset.clone() }),
         auth::Token::Digest => Token::Digest(Digest::default()),
-        auth::Token::Bearer(b) => Token::Bearer(Bearer { is_jwt: b.is_jwt }),
+        auth::Token::Bearer(b) => Token::Bearer(Bearer { is_jwt: b.is_jwt, jwt: b.jwt.as_deref().map(Into::into) }),
         auth::Token::Unknown => Token::Unknown,
     })
 }
@@ -312,24 +276,17 @@ impl TryFrom<Token> for auth::Token {
                 supported_mech: s.supported_mech,
                 inner: s.inner.map(|t| (*t).try_into()).transpose()?.map(Box::new),
                 mech_list_mic: s.mech_list_mic,
+                req_flags: s.req_flags,
+                hint_name: s.hint_name,
+                negoex: s.negoex,
             })),
-            Token::Kerberos(k) => Self::Kerberos(Box::new(auth::Kerberos {
-                message: k.message,
-                realm: k.realm,
-                sname: k.sname,
-                ticket_etype: k.ticket_etype,
-                kvno: k.kvno,
-                ticket_bytes: k.ticket_bytes,
-                ticket: k.ticket,
-                authenticator_etype: k.authenticator_etype,
-                ap_options: k.ap_options,
-                error_code: k.error_code,
-                error_name: k.error_name,
-                server_time: k.server_time,
-            })),
+            Token::Kerberos(k) => Self::Kerberos(Box::new(k.try_into()?)),
             Token::Basic(b) => Self::Basic(auth::Basic { user: b.user, charset: b.charset }),
             Token::Digest(_) => Self::Digest,
-            Token::Bearer(b) => Self::Bearer(auth::Bearer { is_jwt: b.is_jwt }),
+            Token::Bearer(b) => Self::Bearer(auth::Bearer {
+                is_jwt: b.is_jwt,
+                jwt: b.jwt.map(TryInto::try_into).transpose()?.map(Box::new),
+            }),
             Token::Unknown => Self::Unknown,
         })
     }
