@@ -101,7 +101,7 @@ fn stdin() -> Result<String, Failure> {
 fn fields(line: &str, key: &Key) -> Vec<AuthField> {
     // As `curl -v` shows header lines.
     let line = line.trim_start_matches(['<', '>']).trim();
-    let line = line.trim_matches(['"', '\'']);
+    let line = ['"', '\''].iter().find_map(|q| line.strip_prefix(*q)?.strip_suffix(*q)).unwrap_or(line);
     let (name, value) = match line.split_once(':') {
         Some((name, value)) if is_auth_field(name) => (Some(name.to_ascii_lowercase()), value.trim()),
         _ => (None, line),
@@ -109,6 +109,9 @@ fn fields(line: &str, key: &Key) -> Vec<AuthField> {
     match name.as_deref() {
         Some("www-authenticate" | "proxy-authenticate") => token::challenges(&[value.as_bytes()], key),
         Some(_) => vec![token::credentials(value.as_bytes(), key)],
+        None if value.split_once(' ').is_some_and(|(_, token)| is_base64(token.trim())) => {
+            vec![token::credentials(value.as_bytes(), key)]
+        }
         None if !value.contains([' ', ',', '=']) || is_base64(value) => vec![bare(value, key)],
         None => either(value, key),
     }

@@ -168,10 +168,12 @@ impl Page {
 
     fn version(&mut self, depth: usize, label: &str, version: Option<Version>) {
         let Some(v) = version else { return };
-        let name = release(v).map_or_else(String::new, |r| {
-            if r.sure { format!(" ({})", r.name) } else { format!(" (probably {})", r.name) }
-        });
-        self.row(depth, label, &format!("Windows {}.{}.{}{name}", v.major, v.minor, v.build));
+        let says = match release(v) {
+            Some(r) if r.sure => format!(" ({})", r.name),
+            Some(r) => format!(" (probably {})", r.name),
+            None => " (no Windows release that is known)".to_owned(),
+        };
+        self.row(depth, label, &format!("version {}.{}.{}{says}", v.major, v.minor, v.build));
     }
 
     fn flags(&mut self, depth: usize, flags: u32) {
