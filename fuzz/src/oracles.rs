@@ -184,7 +184,12 @@ pub fn engine(data: &[u8]) {
                 upstream_local: None,
             };
             let id = ConnectionId(next);
-            seens.push(Seen::Opened(Box::new(ConnectionOpen { connection: id, addresses, tls: None, upstream_tls: None })));
+            seens.push(Seen::Opened(Box::new(ConnectionOpen {
+                connection: id,
+                addresses,
+                tls: None,
+                upstream_tls: None,
+            })));
             open[slot] = Some((Http1::default(), id));
         }
         let (http, id) = open[slot].as_mut().expect("open");
@@ -221,4 +226,49 @@ pub fn engine(data: &[u8]) {
     numbers.sort_unstable();
     numbers.dedup();
     assert_eq!(numbers.len(), events.len(), "two events have one number");
+}
+
+/// An error page: its head's facts in the first bytes, then its body.
+pub fn page(data: &[u8]) {
+    let (kind, body) = data.split_first().map_or((0, data), |(k, b)| (*k, b));
+    let encodings = [None, Some("gzip"), Some("deflate"), Some("br")];
+    let servers = [None, Some("Microsoft-IIS/10.0"), Some("Microsoft-HTTPAPI/2.0"), Some("Kestrel")];
+    let types = [None, Some("text/html"), Some("text/html; charset=utf-16"), Some("application/json")];
+    let pick = |list: &[Option<&'static str>], shift: u8| list[usize::from(kind >> shift & 3)];
+    let answer = authtap::iis::page::Answer {
+        status: if kind & 0x40 == 0 { 401 } else { 400 },
+        server: pick(&servers, 0).map(str::as_bytes),
+        content_type: pick(&types, 2).map(str::as_bytes),
+        content_encoding: pick(&encodings, 4).map(str::as_bytes),
+        content_length: None,
+        to_head: false,
+        body,
+        whole: kind & 0x80 == 0,
+    };
+    let page = authtap::iis::page::classify(&answer);
+    assert_eq!(page, authtap::iis::page::classify(&answer), "not deterministic");
+    assert!(format!("{page:?}").len() < 16 * 1024, "a page of facts from a page");
+}
+
+/// IIS's logs: any bytes, in any chunks, give the same lines.
+pub fn log(data: &[u8]) {
+    let lines = |chunk: usize| {
+        let mut reader = authtap::iis::log::LogReader::default();
+        let mut out = Vec::new();
+        for piece in data.chunks(chunk.max(1)) {
+            reader.read(piece, |line| out.push(format!("{line:?}")));
+        }
+        reader.finish(|line| out.push(format!("{line:?}")));
+        (out, format!("{:?}", reader.verdict()))
+    };
+    let whole = lines(data.len());
+    assert_eq!(whole, lines(7), "depends on the chunks");
+    assert_eq!(whole, lines(1), "depends on the chunks");
+}
+
+/// What people paste into `explain`.
+pub fn lookup(data: &[u8]) {
+    let query = String::from_utf8_lossy(data);
+    assert!(authtap::iis::code::lookup(&query).len() < 512);
+    assert!(authtap::iis::code::suggest(&query).len() <= 5);
 }

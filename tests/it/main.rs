@@ -8,6 +8,7 @@ mod cases;
 mod catalogue;
 mod cli;
 mod events;
+mod fuzz;
 mod iis;
 mod program;
 mod relay;

@@ -1,0 +1,82 @@
+//! The fuzz oracles on plain `cargo test`: every kept input, and the fixtures as seeds.
+
+#[path = "../../fuzz/src/oracles.rs"]
+mod oracles;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+type Oracle = fn(&[u8]);
+
+/// Every oracle, by the name of its target.
+const ORACLES: [(&str, Oracle); 9] = [
+    ("challenges", oracles::challenges),
+    ("credentials", oracles::credentials),
+    ("token", oracles::token),
+    ("redact", oracles::redact),
+    ("framing", oracles::framing),
+    ("engine", oracles::engine),
+    ("page", oracles::page),
+    ("log", oracles::log),
+    ("lookup", oracles::lookup),
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut out = Vec::new();
+    for entry in fs::read_dir(dir).unwrap_or_else(|e| panic!("{}: {e}", dir.display())) {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            out.extend(files(&path));
+        } else {
+            out.push(path);
+        }
+    }
+    out.sort();
+    out
+}
+
+/// What the fuzzer once found must stay found: `tests/data/fuzz/<oracle>/*`, one file an input.
+#[test]
+fn kept_inputs_hold() {
+    let mut replayed = 0;
+    for (name, oracle) in ORACLES {
+        for file in files(&root().join("tests/data/fuzz").join(name)) {
+            oracle(&fs::read(&file).expect("an input"));
+            replayed += 1;
+        }
+    }
+    assert!(replayed >= ORACLES.len(), "each oracle has an input at least: {replayed}");
+}
+
+/// The fixtures reach deeper than what a fuzzer makes up at first; they must hold as well.
+#[test]
+fn fixtures_hold() {
+    let tokens = files(&root().join("tests/data/tokens"));
+    let tokens: Vec<String> = tokens
+        .iter()
+        .filter(|p| p.extension().is_some_and(|e| e == "b64"))
+        .map(|p| fs::read_to_string(p).expect("a token").trim().to_owned())
+        .collect();
+    assert!(tokens.len() >= 20, "{}", tokens.len());
+    for token in &tokens {
+        oracles::token(&STANDARD.decode(token).expect("base64"));
+        for scheme in ["NTLM", "Negotiate", "Bearer", "Basic", "Digest"] {
+            oracles::credentials(format!("{scheme} {token}").as_bytes());
+            oracles::challenges(format!("{scheme} {token}").as_bytes());
+            oracles::redact(format!("Authorization: {scheme} {token}").as_bytes());
+        }
+    }
+    for page in files(&root().join("tests/data/iis/pages")) {
+        let body = fs::read(&page).expect("a page");
+        for kind in [0x05, 0x85, 0x15, 0x06] {
+            oracles::page(&[&[kind], body.as_slice()].concat());
+        }
+    }
+}
