@@ -26,7 +26,7 @@ lint:
 bench:
 	benches/install.sh
 	cargo build --locked --release --example bare_relay --bin authtap
-	cargo bench --locked --bench framing --bench observer
+	cargo bench --locked --bench framing --bench observer --bench token --bench logs
 	python3 benches/side_by_side.py
 
 # Writes the generated files (docs/findings, docs/handshakes.md, the schemas) anew.

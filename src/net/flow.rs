@@ -8,8 +8,32 @@ use tokio::io::ReadBuf;
 
 use super::close::Side;
 use super::socket::Socket;
-use super::tap::{CHUNK, Spare, Tap};
+use super::tap::{Spare, Tap};
 use crate::model::Stamp;
+
+/// Bytes that one read may bring at most, whatever the sockets.
+pub(super) const LARGEST_CHUNK: usize = Measure::PLAIN.chunk;
+
+/// How much is moved at once.
+struct Measure {
+    /// Bytes that one read may bring.
+    chunk: usize,
+    /// Bytes after which the other connections of the thread have their turn.
+    turn: usize,
+}
+
+impl Measure {
+    /// Measured with 1 MiB answers over loopback, whose packets are as large, 64 connections: a turn of one chunk of 64 KiB
+    /// costs some 490 µs an answer, of 32 KiB 545, of 16 KiB 575; draining a connection as long as it has anything 670.
+    const PLAIN: Self = Self { chunk: 64 * 1024, turn: 64 * 1024 };
+    /// With TLS on both sides, measured in the same way: 32 KiB without turns 940 µs, with turns 1,230; 64 KiB 1,060 and 1,260.
+    /// tokio's budget of a task bounds how long the others wait.
+    const TLS: Self = Self { chunk: 32 * 1024, turn: usize::MAX };
+
+    const fn between<F: Socket, T: Socket>() -> Self {
+        if F::IS_TLS || T::IS_TLS { Self::TLS } else { Self::PLAIN }
+    }
+}
 
 /// The state of one direction.
 #[derive(Debug, Default)]
@@ -88,7 +112,7 @@ impl Flow {
         loop {
             match self.stage {
                 // A turn's worth, and there may be more: first the other connections of this thread.
-                Stage::Open if moved >= CHUNK => {
+                Stage::Open if moved >= Measure::between::<F, T>().turn => {
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
@@ -131,7 +155,7 @@ impl Flow {
     ) -> Poll<Result<usize, Failed>> {
         ready!(self.poll_drain(cx, between))?;
         let Between { side, from, to, tap, spare, moved, fin } = between;
-        let mut chunk = ReadBuf::new(&mut spare.chunk);
+        let mut chunk = ReadBuf::new(&mut spare.chunk[..Measure::between::<F, T>().chunk]);
         let clean = match ready!(Pin::new(&mut **from).poll_read(cx, &mut chunk)) {
             Ok(()) => true,
             // rustls' word for a TCP FIN without a close_notify.
@@ -148,7 +172,7 @@ impl Flow {
             return Poll::Ready(Ok(0));
         }
         tap.saw(*side, at, bytes, &mut spare.pool);
-        self.unflushed = T::BUFFERS_WRITES;
+        self.unflushed = T::IS_TLS;
         let mut written = 0;
         while written < bytes.len() {
             match Pin::new(&mut **to).poll_write(cx, &bytes[written..]) {

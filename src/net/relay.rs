@@ -3,7 +3,7 @@
 //! Nothing is shared, so nothing is locked; both directions are moved by the one task, and the buffers are the
 //! thread's ([`super::tap::Spare`]). A direction reads only when its socket is readable and its receiver took the last
 //! chunk: tokio clears a socket's readiness after a short read, so waiting costs no system call that finds nothing.
-//! After a full chunk the other connections of the thread have their turn.
+//! A plain connection that moved a full chunk lets the others of its thread have their turn.
 
 use std::pin::Pin;
 use std::sync::Arc;

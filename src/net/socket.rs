@@ -9,8 +9,8 @@ use tokio::net::TcpStream;
 
 /// One side's stream.
 pub(super) trait Socket: AsyncRead + AsyncWrite + Unpin {
-    /// Writes may stay in a buffer until they are flushed.
-    const BUFFERS_WRITES: bool;
+    /// TLS: writes may stay in a buffer until they are flushed.
+    const IS_TLS: bool;
 
     /// The TCP connection below.
     fn tcp(&self) -> &TcpStream;
@@ -27,7 +27,7 @@ pub(super) trait Socket: AsyncRead + AsyncWrite + Unpin {
 }
 
 impl Socket for TcpStream {
-    const BUFFERS_WRITES: bool = false;
+    const IS_TLS: bool = false;
 
     fn tcp(&self) -> &TcpStream {
         self
@@ -39,7 +39,7 @@ impl Socket for TcpStream {
 }
 
 impl Socket for tokio_rustls::server::TlsStream<TcpStream> {
-    const BUFFERS_WRITES: bool = true;
+    const IS_TLS: bool = true;
 
     fn tcp(&self) -> &TcpStream {
         self.get_ref().0
@@ -51,7 +51,7 @@ impl Socket for tokio_rustls::server::TlsStream<TcpStream> {
 }
 
 impl Socket for tokio_rustls::client::TlsStream<TcpStream> {
-    const BUFFERS_WRITES: bool = true;
+    const IS_TLS: bool = true;
 
     fn tcp(&self) -> &TcpStream {
         self.get_ref().0

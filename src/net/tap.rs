@@ -5,16 +5,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::close::{Side, own};
 use super::feed::Feed;
+use super::flow::LARGEST_CHUNK;
 use crate::model::event::{ConnectionClose, ConnectionOpen, Gap, GapWhat};
 use crate::model::transport::{Addresses, End, How, Tls};
 use crate::model::{ConnectionId, Stamp};
 use crate::wire::http1::{Http1, Out, Pool};
 use crate::wire::observation::{Ended, RawExchange, Seen};
-
-/// Bytes that one read may bring, and after which a connection lets the others have their turn. Measured with 1 MiB
-/// answers over loopback, whose packets are as large: 64 KiB cost some 490 µs each, 32 KiB 545, 16 KiB 605; one connection
-/// drained as long as it has anything 670, because it then wakes its sender and its receiver for every few packets.
-pub(super) const CHUNK: usize = 64 * 1024;
 
 /// What the connections of one thread share, because only one of them runs at a time: an idle one holds no buffer.
 pub(super) struct Spare {
@@ -24,7 +20,7 @@ pub(super) struct Spare {
 
 thread_local! {
     static SPARE: RefCell<Spare> = RefCell::new(Spare {
-        chunk: vec![0; CHUNK].into_boxed_slice(),
+        chunk: vec![0; LARGEST_CHUNK].into_boxed_slice(),
         pool: Pool::default(),
     });
 }

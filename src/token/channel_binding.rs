@@ -57,14 +57,14 @@ mod tests {
     fn every_answer_has_its_case() {
         let (tap, server) = (of_certificate(b"tap").to_vec(), of_certificate(b"server").to_vec());
         let zero = "0".repeat(32);
-        for place in 0..3 {
-            assert_eq!(compare(Some(&tap[place]), &tap, &server), Binding::ToTap);
-            assert_eq!(compare(Some(&server[place].to_uppercase()), &tap, &server), Binding::ToServer);
-            assert_eq!(compare(Some(&tap[place]), &tap, &tap), Binding::ToBoth);
+        for (ours, theirs) in tap.iter().zip(&server) {
+            assert_eq!(compare(Some(ours), &tap, &server), Binding::ToTap);
+            assert_eq!(compare(Some(&theirs.to_uppercase()), &tap, &server), Binding::ToServer);
+            assert_eq!(compare(Some(ours), &tap, &tap), Binding::ToBoth);
         }
         assert_eq!(compare(Some(&zero), &tap, &server), Binding::Zero);
         assert_eq!(compare(None, &tap, &server), Binding::Absent);
-        assert_eq!(compare(Some(&of_certificate(b"box")[0]), &tap, &server), Binding::Foreign);
+        assert_eq!(compare(of_certificate(b"box").first().map(String::as_str), &tap, &server), Binding::Foreign);
         assert_eq!(of_authenticate(&NtlmAuthenticate::default(), &tap, &server), None);
     }
 }

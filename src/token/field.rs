@@ -175,7 +175,8 @@ impl<'a> Lexer<'a> {
         let rest = self.value.get(self.at..).unwrap_or_default();
         // A token has thousands of wanted bytes: whole blocks are judged at once, without a branch for each byte.
         let (blocks, _) = rest.as_chunks::<BLOCK>();
-        let whole = blocks.iter().take_while(|block| block.iter().fold(true, |all, b| all & wanted(*b))).count();
+        let whole =
+            blocks.iter().take_while(|block| block.iter().fold(0, |bad, b| bad | u8::from(!wanted(*b))) == 0).count();
         let passed = whole.saturating_mul(BLOCK);
         let tail = rest.get(passed..).unwrap_or_default();
         let length = passed.saturating_add(tail.iter().position(|b| !wanted(*b)).unwrap_or(tail.len()));

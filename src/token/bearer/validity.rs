@@ -37,7 +37,7 @@ mod tests {
     /// A wrong verdict here sends an administrator after the identity provider instead of a clock, or the other way.
     #[test]
     fn the_edges_are_where_rfc_7519_has_them() {
-        let second = |s: i64| Stamp(s * 1_000_000);
+        let second = |s: i64| Stamp(s.saturating_mul(1_000_000));
         let jwt = Jwt { expires: Some(second(100)), not_before: Some(second(50)), ..Jwt::default() };
         assert_eq!(judge(&jwt, second(49)), Validity::NotYetValid(Duration::from_secs(1)));
         assert_eq!(judge(&jwt, second(50)), Validity::Fine);

@@ -63,25 +63,33 @@ pub(super) fn messages(bytes: &[u8], base: usize, faults: &mut Faults) -> Vec<St
 mod tests {
     use super::*;
 
-    fn message(kind: u8, body: usize) -> Vec<u8> {
-        let length = u8::try_from(HEADER + body).unwrap();
+    fn message(kind: u8, length: u8) -> Vec<u8> {
         let head = [b"NEGOEXTS", &[kind, 0, 0, 0, 0, 0, 0, 0, 40, 0, 0, 0, length, 0, 0, 0][..]].concat();
-        [head, vec![0; 16 + body]].concat()
+        [head, vec![0; usize::from(length.saturating_sub(24))]].concat()
     }
 
     /// An alert after a hello says where a negotiation of Azure AD joined machines ended.
     #[test]
     fn messages_are_told_in_order() {
         let mut faults = Faults::default();
-        let bytes = [message(0, 9), message(2, 0), message(7, 1)].concat();
+        let bytes = [message(0, 49), message(2, 40), message(7, 41)].concat();
         assert_eq!(messages(&bytes, 0, &mut faults), ["initiator-nego", "initiator-meta-data", "alert"]);
         assert!(faults.is_empty());
-        assert_eq!(messages(&bytes[..60], 0, &mut faults), ["initiator-nego", "unreadable"]);
-        assert_eq!(messages(&message(9, 0), 0, &mut Faults::default()), ["type 9"]);
-        assert_eq!(faults.into_list()[0].offset, 49 + LENGTH);
-        // Length 0 must not loop.
-        let mut bytes = message(0, 0);
-        bytes[20] = 0;
-        assert_eq!(messages(&bytes, 0, &mut Faults::default()), ["initiator-nego"]);
+        let cut: Vec<u8> = bytes.into_iter().take(58).collect();
+        assert_eq!(messages(&cut, 0, &mut faults), ["initiator-nego", "unreadable"]);
+        assert_eq!(faults.into_list().first().map(|fault| fault.offset), Some(69));
+        assert_eq!(messages(&message(9, 40), 0, &mut Faults::default()), ["type 9"]);
+    }
+
+    /// A length of nothing must not loop.
+    #[test]
+    fn a_message_without_length_ends_the_reading() {
+        let bytes = [message(0, 24), message(0, 40)].concat();
+        let zero: Vec<u8> = bytes.iter().enumerate().map(|(at, byte)| if at == 20 { 0 } else { *byte }).collect();
+        for bytes in [bytes, zero] {
+            let mut faults = Faults::default();
+            assert_eq!(messages(&bytes, 0, &mut faults), ["initiator-nego"]);
+            assert!(!faults.is_empty());
+        }
     }
 }
