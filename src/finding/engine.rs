@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Meta;
 use super::catalogue;
 use super::detect::{Detect, Raise, View};
-use crate::model::event::{ConnectionClose, ConnectionOpen, Event, Exchange, Gap, Handshake, Start, What};
+use crate::model::event::{ConnectionClose, ConnectionOpen, Event, Exchange, Gap, HalfClose, Handshake, Start, What};
 use crate::model::finding::Finding;
 use crate::model::network::Network;
 use crate::model::{ConnectionId, ExchangeNo, Stamp};
@@ -169,6 +169,7 @@ impl Engine {
             },
             Seen::Ended(connection, ended) => self.ended(connection, ended, out),
             Seen::Gap(gap) => self.gap(gap, at, out),
+            Seen::HalfClosed(half) => self.half_closed(half, at, out),
             Seen::Closed(close) => self.closed(*close, at, out),
         }
     }
@@ -187,6 +188,7 @@ impl Engine {
                 out.extend(self.take_open(connection, number).map(Open::event));
             }
             What::Gap(gap) => self.gap(gap, at, out),
+            What::ConnectionHalfClose(half) => self.half_closed(half, at, out),
             What::ConnectionClose(close) => self.closed(*close, at, out),
             What::Stop(_) => self.finish(at, out),
             What::Handshake(_) | What::Finding(_) => {}
@@ -306,6 +308,12 @@ impl Engine {
     pub fn gap(&mut self, gap: Gap, at: Stamp, out: &mut Vec<Event>) {
         self.site.gap(&gap, at);
         self.tell(at, What::Gap(gap), out);
+    }
+
+    fn half_closed(&mut self, half: HalfClose, at: Stamp, out: &mut Vec<Event>) {
+        if self.site.half_closed(half.connection, half.by, at) {
+            self.tell(at, What::ConnectionHalfClose(half), out);
+        }
     }
 
     fn closed(&mut self, close: ConnectionClose, at: Stamp, out: &mut Vec<Event>) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::auth::AuthField;
 use super::finding::Finding;
 use super::http::{Request, Response};
-use super::transport::{Addresses, Certificate, End, Tls};
+use super::transport::{Addresses, By, Certificate, End, Tls};
 use super::{ConnectionId, ExchangeNo, HandshakeId, Stamp};
 
 /// One event.
@@ -33,6 +33,8 @@ pub enum What {
     Handshake(Box<Handshake>),
     /// Something was not seen.
     Gap(Gap),
+    /// One side of a connection ended in the middle of a handshake, while the other went on.
+    ConnectionHalfClose(HalfClose),
     /// A connection ended.
     ConnectionClose(Box<ConnectionClose>),
     /// A defect.
@@ -220,6 +222,15 @@ pub enum GapWhat {
         /// The error.
         why: String,
     },
+}
+
+/// The end of one side of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HalfClose {
+    /// The connection.
+    pub connection: ConnectionId,
+    /// Whose FIN it was.
+    pub by: By,
 }
 
 /// A connection's end.

@@ -6,8 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::close::{Side, own};
 use super::feed::Feed;
 use super::flow::LARGEST_CHUNK;
-use crate::model::event::{ConnectionClose, ConnectionOpen, Gap, GapWhat};
-use crate::model::transport::{Addresses, End, How, Tls};
+use crate::model::event::{ConnectionClose, ConnectionOpen, Gap, GapWhat, HalfClose};
+use crate::model::transport::{Addresses, By, End, How, Tls};
 use crate::model::{ConnectionId, Stamp};
 use crate::wire::http1::{Http1, Out, Pool};
 use crate::wire::observation::{Ended, RawExchange, Seen};
@@ -39,6 +39,7 @@ pub(super) struct Tap {
     exchanges: u32,
     accepted: Stamp,
     bytes: [u64; 2],
+    half_closed: bool,
     closed: bool,
 }
 
@@ -91,6 +92,7 @@ impl Tap {
             exchanges: 0,
             accepted,
             bytes: [0; 2],
+            half_closed: false,
             closed: false,
         }
     }
@@ -135,6 +137,14 @@ impl Tap {
             Side::Client => framing.client_end(at, pool, teller),
             Side::Upstream => framing.upstream_end(at, pool, teller),
         });
+        if !std::mem::replace(&mut self.half_closed, true) {
+            self.teller.at = at;
+            let by = match from {
+                Side::Client => By::Client,
+                Side::Upstream => By::Upstream,
+            };
+            self.teller.tell(Seen::HalfClosed(HalfClose { connection: self.teller.id, by }));
+        }
     }
 
     /// The connection is over.

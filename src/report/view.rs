@@ -236,6 +236,7 @@ impl Builder {
                     self.told.pop_last();
                 }
             }
+            What::ConnectionHalfClose(_) => {}
             What::ConnectionClose(x) => {
                 count.closed = count.closed.saturating_add(u64::from(x.exchanges));
             }

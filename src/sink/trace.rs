@@ -353,6 +353,7 @@ impl Sink for Trace {
             What::Exchange(x) => self.exchange(x, event.at),
             What::Handshake(x) => self.handshake(x, event.at),
             What::Gap(x) => self.gap(x, event.at),
+            What::ConnectionHalfClose(_) => {}
             What::ConnectionClose(x) => self.close(x, event.at),
             What::Finding(x) => self.finding(x, event.at),
             What::Stop(x) => {

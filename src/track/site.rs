@@ -273,20 +273,19 @@ impl Site {
         Ok(turn)
     }
 
-    /// One side of a connection ended; the other may go on for long.
+    /// One side of a connection ended; the other may go on for long. Whether that came in the middle of a handshake.
     pub fn half_closed(&mut self, id: ConnectionId, by: By, at: Stamp) -> bool {
-        let Some(connection) = self.connections.get_mut(&id) else { return false };
-        if connection.half_closed.is_some() {
+        let Some(connection) = self.connections.get_mut(&id).filter(|c| c.half_closed.is_none()) else { return false };
+        connection.half_closed = Some((by, at));
+        if connection.state != State::Challenged {
             return false;
         }
-        connection.half_closed = Some((by, at));
         if by == By::Upstream
-            && connection.state == State::Challenged
             && let Some(c) = connection.challenge.and_then(|id| self.challenges.get_mut(id))
         {
             c.cut_by_server |= at.since(c.at) < SERVER_PATIENCE;
         }
-        connection.told > 0
+        true
     }
 
     /// A connection ended.

@@ -1,6 +1,6 @@
 //! What a tap hands to the observer: raw heads of what matters, openings, ends and gaps.
 
-use crate::model::event::{ConnectionClose, ConnectionOpen, Gap, Start, Times};
+use crate::model::event::{ConnectionClose, ConnectionOpen, Gap, HalfClose, Start, Times};
 use crate::model::{ConnectionId, ExchangeNo, Secret, Stamp};
 
 /// One thing that was seen.
@@ -25,6 +25,8 @@ pub enum Seen {
     Ended(ConnectionId, Ended),
     /// Something was not seen.
     Gap(Gap),
+    /// One side sent its FIN, and the other may go on.
+    HalfClosed(HalfClose),
     /// A connection ended. `mid_handshake` is filled in by `track`.
     Closed(Box<ConnectionClose>),
 }

@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use authtap::finding::catalogue;
 use authtap::finding::{Engine, Settings};
-use authtap::model::event::{ConnectionClose, ConnectionOpen, Event, Gap, GapWhat, Start, What};
+use authtap::model::event::{ConnectionClose, ConnectionOpen, Event, Gap, GapWhat, HalfClose, Start, What};
 use authtap::model::finding::Finding;
 use authtap::model::network::Network;
 use authtap::model::transport::{Addresses, By, Certificate, End, How, Tls};
@@ -172,6 +172,11 @@ impl Player {
             [n, "gap"] => {
                 let connection = Some(ConnectionId(n.parse().unwrap()));
                 self.observe(at, Seen::Gap(Gap { connection, what: GapWhat::QueueFull { dropped: 1 } }));
+            }
+            [n, "fin", by] => {
+                let by = if *by == "client" { By::Client } else { By::Upstream };
+                let half = HalfClose { connection: ConnectionId(n.parse().unwrap()), by };
+                self.observe(at, Seen::HalfClosed(half));
             }
             [n, "close", by, how] => self.close(at, n.parse().unwrap(), by, how),
             [n, direction @ (">" | "<"), ..] => {

@@ -15,8 +15,8 @@ use authtap::model::auth::{
     Scheme, Spnego, TargetInfo, Token, Version,
 };
 use authtap::model::event::{
-    ConnectionClose, ConnectionOpen, Event, Exchange, Gap, GapWhat, Handshake, Leg, Link, LinkProof, Outcome, Start,
-    Times, Totals, What,
+    ConnectionClose, ConnectionOpen, Event, Exchange, Gap, GapWhat, HalfClose, Handshake, Leg, Link, LinkProof,
+    Outcome, Start, Times, Totals, What,
 };
 use authtap::model::finding::{Basis, Evidence, Finding, Severity};
 use authtap::model::http::{Header, Request, Response};
@@ -85,7 +85,7 @@ impl Entropy<'_> {
             '=',
             '\u{fffd}',
         ];
-        (0..self.byte() % 8).map(|_| self.one(&CHARS)).collect()
+        (0..self.byte() % 9).map(|_| self.one(&CHARS)).collect()
     }
 
     fn opt_text(&mut self) -> Option<String> {
@@ -421,6 +421,10 @@ impl Entropy<'_> {
             3 => What::Exchange(Box::new(self.exchange())),
             4 => What::Handshake(Box::new(self.handshake())),
             5 => What::Gap(self.gap()),
+            8 => What::ConnectionHalfClose(HalfClose {
+                connection: self.conn(),
+                by: self.one(&[By::Client, By::Upstream, By::Tap]),
+            }),
             6 => What::ConnectionClose(Box::new(self.close())),
             _ => What::Finding(Box::new(self.finding())),
         };

@@ -30,7 +30,7 @@ impl Analyse for Plain {
             Seen::Opened(open) => What::ConnectionOpen(open),
             Seen::Gap(gap) => What::Gap(gap),
             Seen::Closed(close) => What::ConnectionClose(close),
-            Seen::Start(_) | Seen::Exchange(..) | Seen::Ended(..) => return,
+            Seen::Start(_) | Seen::Exchange(..) | Seen::Ended(..) | Seen::HalfClosed(_) => return,
         };
         out.push(Event { seq: 0, at: observation.at, what });
     }

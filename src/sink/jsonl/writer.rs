@@ -320,7 +320,7 @@ fn matters(what: &What) -> bool {
     match what {
         What::Start(_) | What::Handshake(_) | What::Gap(_) | What::Finding(_) | What::Stop(_) => true,
         What::ConnectionClose(close) => close.mid_handshake,
-        What::ConnectionOpen(_) | What::Exchange(_) => false,
+        What::ConnectionOpen(_) | What::ConnectionHalfClose(_) | What::Exchange(_) => false,
     }
 }
 

@@ -31,7 +31,7 @@ pub use mirror::{Basis, By, How, Outcome, Proof, Severity};
 pub use ntlm::{Ntlm, NtlmAuthenticate, NtlmChallenge, NtlmNegotiate, TargetInfo, Version};
 pub use text::Unfit;
 pub use token::{AuthField, Basic, Bearer, Digest, Fault, Spnego, Token};
-pub use transport::{Certificate, ConnectionClose, ConnectionOpen, SelfCheck, Start, Stop, Tls};
+pub use transport::{Certificate, ConnectionClose, ConnectionHalfClose, ConnectionOpen, SelfCheck, Start, Stop, Tls};
 
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -76,6 +76,8 @@ pub enum Body {
     Handshake(Box<Handshake>),
     /// Something was not seen.
     Gap(Box<Gap>),
+    /// One side of a connection ended in the middle of a handshake, while the other went on.
+    ConnectionHalfClose(Box<ConnectionHalfClose>),
     /// A connection ended.
     ConnectionClose(Box<ConnectionClose>),
     /// A defect.
@@ -86,8 +88,17 @@ pub enum Body {
 
 impl Body {
     /// The values of `type` that this version knows.
-    pub const TYPES: [&'static str; 8] =
-        ["start", "connection_open", "exchange", "handshake", "gap", "connection_close", "finding", "stop"];
+    pub const TYPES: [&'static str; 9] = [
+        "start",
+        "connection_open",
+        "exchange",
+        "handshake",
+        "gap",
+        "connection_half_close",
+        "connection_close",
+        "finding",
+        "stop",
+    ];
 }
 
 impl Line {
@@ -104,6 +115,7 @@ impl Line {
                 event::What::Exchange(x) => Body::Exchange(Box::new(x.as_ref().into())),
                 event::What::Handshake(x) => Body::Handshake(Box::new(x.as_ref().into())),
                 event::What::Gap(x) => Body::Gap(Box::new(x.into())),
+                event::What::ConnectionHalfClose(x) => Body::ConnectionHalfClose(Box::new(x.into())),
                 event::What::ConnectionClose(x) => Body::ConnectionClose(Box::new(x.as_ref().into())),
                 event::What::Finding(x) => Body::Finding(Box::new(x.as_ref().into())),
                 event::What::Stop(x) => Body::Stop(Box::new(x.into())),
@@ -124,6 +136,7 @@ impl Line {
             Body::Exchange(x) => event::What::Exchange(Box::new((*x).try_into()?)),
             Body::Handshake(x) => event::What::Handshake(Box::new((*x).try_into()?)),
             Body::Gap(x) => event::What::Gap((*x).into()),
+            Body::ConnectionHalfClose(x) => event::What::ConnectionHalfClose((*x).into()),
             Body::ConnectionClose(x) => event::What::ConnectionClose(Box::new((*x).into())),
             Body::Finding(x) => event::What::Finding(Box::new((*x).try_into()?)),
             Body::Stop(x) => event::What::Stop((*x).into()),

@@ -126,6 +126,15 @@ pub struct Certificate {
     pub channel_bindings: Vec<String>,
 }
 
+/// The end of one side of a connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ConnectionHalfClose {
+    /// The connection.
+    pub connection: u64,
+    /// Whose FIN it was.
+    pub by: By,
+}
+
 /// A connection's end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ConnectionClose {
@@ -249,6 +258,18 @@ impl TryFrom<ConnectionOpen> for event::ConnectionOpen {
             tls: x.tls.map(Into::into),
             upstream_tls: x.upstream_tls.map(Into::into),
         })
+    }
+}
+
+impl From<&event::HalfClose> for ConnectionHalfClose {
+    fn from(x: &event::HalfClose) -> Self {
+        Self { connection: x.connection.0, by: x.by.into() }
+    }
+}
+
+impl From<ConnectionHalfClose> for event::HalfClose {
+    fn from(x: ConnectionHalfClose) -> Self {
+        Self { connection: ConnectionId(x.connection), by: x.by.into() }
     }
 }
 
