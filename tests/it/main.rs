@@ -7,6 +7,7 @@ mod capture;
 mod cases;
 mod catalogue;
 mod cli;
+mod documents;
 mod events;
 mod fuzz;
 mod iis;
