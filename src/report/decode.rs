@@ -24,7 +24,8 @@ pub fn decoded(field: &AuthField, now: Option<Stamp>) -> String {
     page.token(&field.token, 0);
     page.params(field);
     page.faults(field);
-    page.text
+    // A value with nothing in it leaves empty lines.
+    page.text.trim_end().replace("\n\n\n", "\n\n") + "\n"
 }
 
 struct Page {

@@ -59,7 +59,10 @@ fn the_examples_of_decode_and_explain_print_what_the_page_shows() {
         let printed = output(&args);
         assert!(printed.status.success(), "{command}: {}", String::from_utf8_lossy(&printed.stderr));
         let text = String::from_utf8(printed.stdout).expect("text");
-        assert!(args.contains(&"json") || text.lines().all(|l| l.chars().count() <= 80), "wider than 80 columns:\n{text}");
+        assert!(
+            args.contains(&"json") || text.lines().all(|l| l.chars().count() <= 80),
+            "wider than 80 columns:\n{text}"
+        );
         made.push_str(command);
         made.push('\n');
         made.push_str(&without_fingerprints(&text));

@@ -59,3 +59,14 @@ fn krb_error_in_spnego() {
     assert_eq!(k.realm.as_deref(), Some("EXAMPLE.TEST"));
     assert!(!field.faults.is_empty(), "the sname is cut, and that is told");
 }
+
+/// RFC 4559 section 5 shows placeholders where tokens stand: they must be told as unreadable, and no bare scheme.
+#[test]
+fn the_placeholders_of_rfc_4559_are_unknown_tokens() {
+    for value in ["Negotiate a87421000492aa874209af8bc028", "Negotiate 89a8742aa8729a8b028"] {
+        let field = authtap::token::credentials(value.as_bytes(), &super::KEY);
+        assert_eq!(field.scheme, authtap::model::auth::Scheme::Negotiate);
+        assert_eq!(field.token, authtap::model::auth::Token::Unknown, "{value}");
+        assert!(field.token_bytes > 0 && !field.faults.is_empty(), "{field:?}");
+    }
+}
