@@ -305,7 +305,7 @@ impl Site {
         }
         let answered = challenge.is_some();
         if let Some(c) = connection.challenge.and_then(|id| self.challenges.get_mut(id))
-            && !c.concluded
+            && (!c.concluded || c.cut_by_server)
         {
             close.mid_handshake = connection.state == State::Challenged;
             c.cut_by_server |= close.mid_handshake && by_server && ended_at.since(c.at) < SERVER_PATIENCE;

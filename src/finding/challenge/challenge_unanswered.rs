@@ -97,6 +97,13 @@ impl Detector {
     }
 }
 
+/// The first moment after `now` that is whole windows after `due`, whatever time has jumped over.
+fn next_after(due: Stamp, window: Duration, now: Stamp) -> Stamp {
+    let step = i64::try_from(window.as_micros()).unwrap_or(i64::MAX).max(1);
+    let passed = now.0.saturating_sub(due.0) / step;
+    Stamp(due.0.saturating_add(passed.saturating_add(1).saturating_mul(step)))
+}
+
 impl Detect for Detector {
     fn entries(&self) -> usize {
         self.answered.len() + self.waiting.len() + self.by_connection.len() + self.due.len()
@@ -166,7 +173,7 @@ impl Detect for Detector {
                 // Asked again since the entry was made: its own entry follows.
                 Some(w) if w.asked_at.after(window) > due => {}
                 // Its connection is open: a person may be typing. Look again later.
-                Some(w) if w.closed_at.is_none() => self.due.push_back((due.after(window), client)),
+                Some(w) if w.closed_at.is_none() => self.due.push_back((next_after(due, window, now), client)),
                 Some(_) => self.judge(client, due, view, out),
                 None => {}
             }
