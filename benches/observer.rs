@@ -87,6 +87,9 @@ fn legs(number: u32, let_in: bool) -> Legs {
     Legs([(request(&type1), challenge), (request(&type3), last)])
 }
 
+/// HTTP.sys's.
+const PAGE: &[u8] = include_bytes!("../tests/data/iis/pages/http-sys-401.html");
+
 /// Observations of one round, as taps make them. `from` goes on from round to round, so that challenges grow old.
 fn round(legs: &[Legs], from: &mut i64, first: u32) -> Vec<Observation> {
     let mut all = Vec::new();
@@ -105,7 +108,9 @@ fn round(legs: &[Legs], from: &mut i64, first: u32) -> Vec<Observation> {
                     times: Times { request: at, request_head: at, response_head: Some(at), end: None },
                 };
                 all.push(Observation { at, what: Seen::Exchange(ConnectionId(number), Box::new(raw)) });
-                let ended = Ended { exchange, request_body: 0, response_body: 341, end: at };
+                let refused = response.starts_with(b"HTTP/1.1 401");
+                let body = refused.then(|| Secret::new(PAGE.to_vec()));
+                let ended = Ended { exchange, request_body: 0, response_body: 341, body, body_whole: refused, end: at };
                 all.push(Observation { at, what: Seen::Ended(ConnectionId(number), ended) });
             }
         }

@@ -81,6 +81,7 @@ impl Tap {
     pub async fn start(config: &Config, more: Vec<Box<dyn Sink>>) -> Result<Self, AppError> {
         let sites = config.sites.iter().map(|s| site(config, s)).collect::<Result<Vec<_>, _>>()?;
         let listening = Listening::bind(sites.clone())?;
+        listening.forwards_to_itself().await?;
         let id = TapId(format!("{:016x}", rand::random::<u64>()));
         let tally = Tally::default();
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
@@ -92,12 +93,14 @@ impl Tap {
         sinks.push(Box::new(Count { tap: id.clone(), tally: tally.clone() }));
         sinks.extend(more);
 
+        let descriptors = net::raise_descriptors();
         let clock = Clock::start();
         let settings = config.observe.settings(rand::random());
         let observer = Observer::start(move || Engine::new(settings.clone()), sinks, clock, config.observe.queue)
             .map_err(AppError::Observer)?;
         let feed = observer.feed();
-        let start = facts(&sites, &listening.addresses(), feed.now()).await;
+        let mut start = facts(&sites, &listening.addresses(), feed.now()).await;
+        start.self_checks.extend(descriptors.and_then(|limit| too_few(limit, &sites)));
         feed.tell(feed.now(), Seen::Start(Box::new(start.clone())));
         let server = listening.serve(&feed);
         Ok(Self { server, observer, tally, grace: config.relay.grace, id, start })
@@ -152,6 +155,17 @@ fn site(config: &Config, site: &crate::config::resolve::Site) -> Result<SiteConf
     made.max_connections = usize::try_from(config.relay.max_connections).unwrap_or(usize::MAX);
     made.tell_all = config.record == Record::All;
     Ok(made)
+}
+
+/// The self-check that tells that `max-connections` cannot be had.
+fn too_few(descriptors: u64, sites: &[SiteConfig]) -> Option<(String, String)> {
+    let wanted = sites.iter().fold(0_u64, |sum, s| sum.saturating_add(s.max_connections as u64));
+    let possible = net::fewer_connections(descriptors, wanted)?;
+    let says = format!(
+        "only {possible} connections at once are possible: the limit is {descriptors} file descriptors (`ulimit -n`), \
+         and max-connections allows {wanted}"
+    );
+    Some(("file-descriptors".to_owned(), says))
 }
 
 /// What is known at start: certificates of both sides, and what authtap found out about itself.

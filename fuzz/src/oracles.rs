@@ -7,7 +7,7 @@ use authtap::model::transport::{Addresses, By, End, How};
 use authtap::model::{ConnectionId, Stamp};
 use authtap::token::{self, Key, redact};
 use authtap::wire::http1::{Http1, Out, Pool};
-use authtap::wire::observation::{Ended, Observation, RawExchange, Seen};
+use authtap::wire::observation::{COPIED, Ended, Observation, RawExchange, Seen};
 
 const KEY: Key = Key([7; 16]);
 
@@ -99,7 +99,12 @@ impl Out for Told {
         self.0.push(format!("{} {} {response:?}", exchange.exchange, exchange.request.expose().len()));
     }
     fn ended(&mut self, ended: Ended) {
-        self.0.push(format!("{} ended {} {}", ended.exchange, ended.request_body, ended.response_body));
+        let body = ended.body.as_ref().map(|b| b.expose().as_slice());
+        let length = body.map_or(0, <[u8]>::len);
+        assert!(length <= COPIED && length as u64 <= ended.response_body, "a copy of {length} bytes");
+        assert!(!ended.body_whole || length as u64 == ended.response_body, "a cut copy that is whole");
+        let (exchange, request, response) = (ended.exchange, ended.request_body, ended.response_body);
+        self.0.push(format!("{exchange} ended {request} {response} {body:?}"));
     }
     fn unparsable(&mut self, from: &'static str, offset: u64, why: String) {
         self.1 += 1;

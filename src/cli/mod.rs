@@ -105,6 +105,28 @@ static CONSOLE: OnceLock<Console> = OnceLock::new();
 /// So long stderr may take for what still waits when all else is done.
 const CONSOLE_PATIENCE: Duration = Duration::from_secs(2);
 
+/// So long stderr may take for the last line of a process that somebody wants to end now.
+const LAST_LINE_PATIENCE: Duration = Duration::from_millis(200);
+
+/// Ends the process without waiting for anything: not for a sink, a look-up, or a stderr that nobody reads.
+fn end_now(text: &str) -> ! {
+    talk(format_args!("authtap: {text}"));
+    if let Some(console) = CONSOLE.get() {
+        console.flush(LAST_LINE_PATIENCE);
+    }
+    std::process::exit(1)
+}
+
+/// A panic's words go the same way as all others: printed directly, they would hold up the thread that failed (of the
+/// relay, of the observer) for as long as nobody reads stderr.
+fn panics_through(console: &Console) {
+    let console = console.clone();
+    std::panic::set_hook(Box::new(move |panic| {
+        let trace = std::backtrace::Backtrace::capture();
+        console.line(format!("authtap failed: {panic}\n{trace}\n").as_bytes());
+    }));
+}
+
 /// A line to stderr. A stderr that is gone, or stuck, is no reason to stop.
 fn talk(line: impl Display) {
     match CONSOLE.get() {

@@ -87,6 +87,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     };
     let console = crate::sink::trace::init(format, Colours::Auto, std::env::var("AUTHTAP_LOG").ok().as_deref())
         .map_err(Failure::usage)?;
+    super::panics_through(&console);
     // Only a second console would find the place taken, and `init` makes one a process.
     let _ = super::CONSOLE.set(console);
     runtime()?.block_on(serve(&config))
@@ -122,7 +123,8 @@ async fn serve(config: &Config) -> Result<(), Failure> {
             }
             Ok(())
         }
-        () = stop.wait() => Err(Failure::ran("stopped at once by a second signal; the capture's end may be missing")),
+        // Not by the way of an error: leaving the runtime waits for the observer, and that for its sinks.
+        () = stop.wait() => super::end_now("stopped at once by a second signal; the capture's end may be missing"),
     }
 }
 

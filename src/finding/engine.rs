@@ -167,7 +167,7 @@ impl Engine {
                 // The framing parsed these heads a moment ago; if they cannot be read again it is a bug of ours.
                 None => debug_assert!(false, "a told head cannot be read"),
             },
-            Seen::Ended(connection, ended) => self.ended(connection, ended, out),
+            Seen::Ended(connection, ended) => self.ended(connection, &ended, out),
             Seen::Gap(gap) => self.gap(gap, at, out),
             Seen::HalfClosed(half) => self.half_closed(half, at, out),
             Seen::Closed(close) => self.closed(*close, at, out),
@@ -295,12 +295,15 @@ impl Engine {
         Some(list.remove(index))
     }
 
-    fn ended(&mut self, connection: ConnectionId, ended: Ended, out: &mut Vec<Event>) {
+    fn ended(&mut self, connection: ConnectionId, ended: &Ended, out: &mut Vec<Event>) {
         let Some(mut open) = self.take_open(connection, ended.exchange) else { return };
         let exchange = Arc::make_mut(&mut open.exchange);
         exchange.request_body = ended.request_body;
         exchange.response_body = ended.response_body;
         exchange.times.end = Some(ended.end);
+        if let Some(response) = &mut exchange.response {
+            response.page = intake::page(response, &exchange.request.method, ended);
+        }
         out.push(open.event());
     }
 

@@ -1,5 +1,7 @@
 //! A message head as an event may hold it: redacted.
 
+use super::page::Page;
+
 /// A request's head, without secrets (see `token::redact`).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Request {
@@ -24,6 +26,8 @@ pub struct Response {
     pub version: String,
     /// Field lines in order, names as sent, values redacted.
     pub headers: Vec<Header>,
+    /// What its body tells, of a refusal; `None` also when its end was not seen.
+    pub page: Option<Page>,
 }
 
 /// One field line.

@@ -1,5 +1,7 @@
 //! What the body of a refusal tells: who wrote it, and what a detailed error page of IIS says.
 
+use std::borrow::Cow;
+
 use super::finding::Basis;
 
 /// An answer's body, judged.
@@ -10,7 +12,7 @@ pub struct Page {
     /// How sure that is.
     pub basis: Basis,
     /// The sign that decided.
-    pub sign: &'static str,
+    pub sign: Cow<'static, str>,
     /// What a detailed page says; only of [`PageAuthor::IisDetailed`].
     pub detail: Option<Box<PageDetail>>,
 }

@@ -97,3 +97,38 @@ pub struct End {
     /// What happened, in words, when `how` does not say all (an unreachable upstream, a refused connection).
     pub detail: Option<String>,
 }
+
+/// How the detail of an end begins that authtap itself answered.
+const ANSWERED: &str = "authtap answered ";
+
+impl End {
+    /// What [`detail`](Self::detail) says when authtap answered the client itself: its status code, the error's name in
+    /// `Proxy-Status` (RFC 9209), and why.
+    pub fn answered(status: u16, error: &str, why: &str) -> String {
+        format!("{ANSWERED}{status} ({error}): {why}")
+    }
+
+    /// The same read back from a capture; `None` when the client was not answered by authtap.
+    pub fn own_answer(&self) -> Option<(u16, &str, &str)> {
+        let (status, rest) = self.detail.as_deref()?.strip_prefix(ANSWERED)?.split_once(" (")?;
+        let (error, why) = rest.split_once("): ")?;
+        let known = |b: u8| b.is_ascii_lowercase() || b == b'_';
+        (!error.is_empty() && error.bytes().all(known)).then_some(())?;
+        Some((status.parse().ok()?, error, why))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the relay writes and the report reads are two ends of one phrase.
+    #[test]
+    fn an_own_answer_is_read_back() {
+        let end = |detail: String| End { by: By::Upstream, how: How::Error, errno: None, detail: Some(detail) };
+        let told = end(End::answered(502, "connection_refused", "cannot connect (x): refused"));
+        assert_eq!(told.own_answer(), Some((502, "connection_refused", "cannot connect (x): refused")));
+        assert_eq!(end("idle for 5 s".to_owned()).own_answer(), None);
+        assert_eq!(end("authtap answered nobody".to_owned()).own_answer(), None);
+    }
+}

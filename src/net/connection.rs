@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::answer::Answer;
+use super::answer::{Answer, Status};
 use super::close::{Side, broken, own};
 use super::dial::{DialError, Dialler, Opening, RESET_AT_ONCE, UpstreamStream};
 use super::feed::Feed;
@@ -84,7 +84,7 @@ impl Connection {
         let full = open >= site.max_connections;
         if full && open >= site.max_connections.saturating_add(REFUSED_AT_ONCE) {
             tap.opened(nowhere(client), None, None);
-            close(&mut tap, site.refusal("closed without an answer"));
+            close(&mut tap, own(How::Error, format!("{}; closed without an answer", site.limit_reached())));
             return None;
         }
         let site = Arc::clone(site);
@@ -101,9 +101,8 @@ impl Connection {
 const REFUSED_AT_ONCE: usize = 256;
 
 impl Site {
-    fn refusal(&self, how: &str) -> End {
-        let limit = self.max_connections;
-        own(How::Error, format!("refused: the limit of {limit} open connections is reached; {how}"))
+    fn limit_reached(&self) -> String {
+        format!("authtap's limit of {} open connections is reached", self.max_connections)
     }
 }
 
@@ -226,15 +225,12 @@ fn unreachable<C: Socket + Send + 'static>(client: C, mut tap: Tap, error: DialE
     }
     Stage::Other(Box::pin(async move {
         tracing::debug!(connection = %tap.id(), %error, "the upstream cannot be used");
-        let end = End {
-            by: By::Upstream,
-            how: How::Error,
-            errno: error.errno,
-            detail: Some(format!("{}; answered 502 ({})", error.why, error.proxy_status)),
-        };
-        let answer = Answer { status: "502 Bad Gateway", error: error.proxy_status, why: error.why };
-        answer.give(client).await;
-        close(&mut tap, end);
+        let (by, status) =
+            if error.is_own() { (By::Tap, Status::Unavailable) } else { (By::Upstream, Status::BadGateway) };
+        let errno = error.errno;
+        let answer = Answer { status, error: error.proxy_status, why: error.why };
+        let given = answer.give(client).await;
+        close(&mut tap, End { by, how: How::Error, errno, detail: Some(answer.detail(given)) });
     }))
 }
 
@@ -247,13 +243,9 @@ fn refused<C: Socket + Send + 'static>(
 ) -> Stage {
     tap.opened(addresses, tls, None);
     Stage::Other(Box::pin(async move {
-        let end = site.refusal("answered 503 (connection_limit_reached)");
-        let answer = Answer {
-            status: "503 Service Unavailable",
-            error: "connection_limit_reached",
-            why: format!("authtap's limit of {} open connections is reached.", site.max_connections),
-        };
-        answer.give(client).await;
-        close(&mut tap, end);
+        let why = site.limit_reached();
+        let answer = Answer { status: Status::Unavailable, error: "connection_limit_reached", why };
+        let given = answer.give(client).await;
+        close(&mut tap, own(How::Error, answer.detail(given)));
     }))
 }

@@ -10,12 +10,16 @@ use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
 use super::close::tls_error;
+use super::limit::exhausted;
 use super::tls::{UpstreamTls, failure};
 use crate::model::Stamp;
 use crate::model::transport::{Certificate, Tls};
 
 /// The error of an upstream that accepted the connection and reset it at once.
 pub(super) const RESET_AT_ONCE: &str = "connection_terminated";
+
+/// The error of a dial that failed for want of something that authtap itself needs.
+const OWN_FAULT: &str = "proxy_internal_error";
 
 /// How long a looked-up name is good for: a look-up per connection would go through a pool of threads each time.
 const NAME_HOLDS: Duration = Duration::from_secs(10);
@@ -53,6 +57,13 @@ pub struct DialError {
     pub why: String,
     /// The operating system's error number.
     pub errno: Option<i32>,
+}
+
+impl DialError {
+    /// Whether it was authtap that could not, and nothing is known of the upstream.
+    pub(super) fn is_own(&self) -> bool {
+        self.proxy_status == OWN_FAULT
+    }
 }
 
 /// A stream to the upstream.
@@ -117,7 +128,7 @@ impl Dialler {
     }
 
     async fn connect(&self, now: Stamp, dialled: &mut Option<SocketAddr>) -> Result<TcpStream, DialError> {
-        let mut last = None;
+        let mut last: Option<DialError> = None;
         for address in self.addresses(now).await? {
             *dialled = Some(address);
             match TcpStream::connect(address).await {
@@ -127,13 +138,16 @@ impl Dialler {
                     }
                     return Ok(tcp);
                 }
-                Err(error) => last = Some((address, error)),
+                Err(error) => {
+                    let error = self.unreachable(address, &error);
+                    // A refusal says more than a second address of a kind that this machine does not have.
+                    if last.as_ref().is_none_or(|last| last.is_own() || !error.is_own()) {
+                        last = Some(error);
+                    }
+                }
             }
         }
-        Err(match last {
-            Some((address, error)) => self.unreachable(address, &error),
-            None => self.unknown_host("the name has no address"),
-        })
+        Err(last.unwrap_or_else(|| self.unknown_host("the name has no address")))
     }
 
     async fn addresses(&self, now: Stamp) -> Result<Vec<SocketAddr>, DialError> {
@@ -147,7 +161,10 @@ impl Dialler {
         }
         let found: Vec<_> = tokio::net::lookup_host((self.upstream.host.as_str(), self.upstream.port))
             .await
-            .map_err(|e| self.unknown_host(&e.to_string()))?
+            .map_err(|e| match exhausted(&e) {
+                Some(why) => self.exhausted(why, &e),
+                None => self.unknown_host(&e.to_string()),
+            })?
             .collect();
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, found.clone()));
         Ok(found)
@@ -173,7 +190,18 @@ impl Dialler {
         }
     }
 
+    fn exhausted(&self, why: &str, error: &io::Error) -> DialError {
+        DialError {
+            proxy_status: OWN_FAULT,
+            why: format!("{why} (no connection to the upstream {}: {error})", self.upstream.url()),
+            errno: error.raw_os_error(),
+        }
+    }
+
     fn unreachable(&self, address: SocketAddr, error: &io::Error) -> DialError {
+        if let Some(why) = exhausted(error) {
+            return self.exhausted(why, error);
+        }
         let proxy_status = match error.kind() {
             io::ErrorKind::ConnectionRefused => "connection_refused",
             io::ErrorKind::TimedOut => "connection_timeout",
@@ -223,5 +251,32 @@ pub async fn probe_certificate(
         // A refused certificate is one that was shown.
         Err(error) if certificate.is_none() => Err(error),
         _ => Ok(certificate),
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::*;
+
+    /// Whoever reads "upstream unavailable" looks at IIS, while it is authtap's own limit that is reached.
+    #[test]
+    fn want_of_descriptors_memory_or_ports_is_authtaps_own_fault() {
+        let upstream = Upstream { host: "192.0.2.1".to_owned(), port: 80, tls: None };
+        let dialler = Dialler::new(upstream, Duration::from_secs(1));
+        let told = |errno: Errno| {
+            dialler.unreachable(
+                SocketAddr::from(([192, 0, 2, 1], 80)),
+                &io::Error::from_raw_os_error(errno.raw_os_error()),
+            )
+        };
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOBUFS, Errno::ADDRNOTAVAIL] {
+            let error = told(errno);
+            assert_eq!(error.proxy_status, "proxy_internal_error", "{error}");
+            assert!(error.is_own() && error.errno == Some(errno.raw_os_error()));
+        }
+        assert!(told(Errno::MFILE).why.starts_with("authtap has no file descriptor left: raise `ulimit -n`"));
+        assert!(!told(Errno::CONNREFUSED).is_own());
     }
 }

@@ -157,6 +157,7 @@ impl<A: Analyse, M: FnMut() -> A> Work<M, A> {
             }
             match queue.recv_timeout(TICK) {
                 Ok(Message::Seen(observation)) => {
+                    self.feed.taken(&observation.what);
                     self.observe(observation);
                     self.outlet.settle(self.ticked);
                     empty = 0;
@@ -172,7 +173,10 @@ impl<A: Analyse, M: FnMut() -> A> Work<M, A> {
     fn take(&mut self, queue: &Receiver<Message>) -> usize {
         for taken in 0..BATCH {
             match queue.try_recv() {
-                Ok(Message::Seen(observation)) => self.observe(observation),
+                Ok(Message::Seen(observation)) => {
+                    self.feed.taken(&observation.what);
+                    self.observe(observation);
+                }
                 Ok(Message::Wake) => {}
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => return taken,
             }

@@ -1,10 +1,11 @@
 //! Listening, accepting, stopping.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -12,6 +13,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::connection::{Connection, Site};
 use super::dial::{Dialler, Upstream};
 use super::feed::Feed;
+use super::limit::exhausted;
 use super::open::Open;
 use super::tls::ServerTls;
 use super::workers::Workers;
@@ -21,6 +23,8 @@ use crate::model::Stamp;
 const BACKLOG: u32 = 1024;
 /// How long accepting rests when there is no file descriptor or memory left.
 const REST: Duration = Duration::from_millis(100);
+/// So long a name may take to be looked up at start.
+const LOOK_UP: Duration = Duration::from_secs(5);
 /// A failing accept is spoken of at most this often.
 const WARN_EVERY: Duration = Duration::from_secs(10);
 
@@ -69,6 +73,19 @@ pub enum StartError {
         /// The operating system's error.
         why: io::Error,
     },
+    /// It would forward to itself, each connection making another without end.
+    #[error(
+        "the upstream {upstream} is authtap itself: it is {address}, and authtap listens on {listen}; the upstream must be \
+         the address of IIS"
+    )]
+    Itself {
+        /// The upstream's URL.
+        upstream: String,
+        /// What it resolves to.
+        address: SocketAddr,
+        /// Where authtap listens.
+        listen: SocketAddr,
+    },
     /// The threads of the relay cannot be made.
     #[error("cannot start the relay's threads: {0}")]
     Workers(#[source] io::Error),
@@ -109,6 +126,25 @@ impl Listening {
         self.sites.iter().map(|(_, address, _)| *address).collect()
     }
 
+    /// Looks whether an upstream is one of the addresses that are listened on. A name that cannot be resolved now is
+    /// no mistake: it is looked up again for each connection.
+    pub async fn forwards_to_itself(&self) -> Result<(), StartError> {
+        for (_, _, site) in &self.sites {
+            let target = (site.upstream.host.as_str(), site.upstream.port);
+            let Ok(Ok(found)) = tokio::time::timeout(LOOK_UP, tokio::net::lookup_host(target)).await else { continue };
+            for address in found {
+                let listens = |(listener, own, _): &(TcpListener, SocketAddr, SiteConfig)| {
+                    let only_v6 = SockRef::from(listener).only_v6().unwrap_or(true);
+                    reaches(address, *own, only_v6).then_some(*own)
+                };
+                if let Some(listen) = self.sites.iter().find_map(listens) {
+                    return Err(StartError::Itself { upstream: site.upstream.url(), address, listen });
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Begins to accept.
     pub fn serve(self, feed: &Feed) -> Server {
         let addresses = self.addresses();
@@ -136,6 +172,28 @@ impl Listening {
             .collect();
         Server { addresses, accepting, stop, open }
     }
+}
+
+/// Whether a connection to `to` would come to a listener at `listen`.
+fn reaches(to: SocketAddr, listen: SocketAddr, only_v6: bool) -> bool {
+    if to.port() != listen.port() {
+        return false;
+    }
+    let (to, at) = (to.ip().to_canonical(), listen.ip().to_canonical());
+    if to == at {
+        return true;
+    }
+    // To the unspecified address goes to this machine itself.
+    if to.is_unspecified() {
+        return to.is_ipv4() == at.is_ipv4() && at.is_loopback();
+    }
+    let same_kind = to.is_ipv4() == at.is_ipv4() || (at.is_ipv6() && !only_v6);
+    at.is_unspecified() && same_kind && is_local(to)
+}
+
+/// Whether this machine has the address: one that it has not cannot be bound.
+fn is_local(address: IpAddr) -> bool {
+    address.is_loopback() || UdpSocket::bind((address, 0)).is_ok()
 }
 
 fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
@@ -232,6 +290,29 @@ fn report(ended: Result<(), tokio::task::JoinError>) {
 fn warn(error: &io::Error, now: Stamp, warned: &mut Option<Stamp>) {
     if warned.is_none_or(|last| now.since(last) >= WARN_EVERY) {
         *warned = Some(now);
-        tracing::warn!(%error, "cannot accept a connection; accepting goes on");
+        let why = exhausted(error).map_or_else(|| error.to_string(), |why| format!("{why} ({error})"));
+        tracing::warn!(error = %why, "cannot accept a connection; accepting goes on");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// authtap in front of itself opens connections until nothing is left.
+    #[test]
+    fn an_upstream_that_comes_back_to_a_listener_is_known() {
+        let reaches = |to: &str, listen: &str, only_v6| reaches(to.parse().unwrap(), listen.parse().unwrap(), only_v6);
+        assert!(reaches("127.0.0.1:80", "127.0.0.1:80", false));
+        assert!(reaches("127.0.0.1:80", "0.0.0.0:80", false));
+        assert!(reaches("[::ffff:127.0.0.1]:80", "0.0.0.0:80", false));
+        assert!(reaches("127.0.0.1:80", "[::]:80", false));
+        assert!(reaches("0.0.0.0:80", "127.0.0.1:80", false));
+        assert!(!reaches("127.0.0.1:80", "[::]:80", true));
+        assert!(!reaches("127.0.0.1:81", "127.0.0.1:80", false));
+        assert!(!reaches("127.0.0.2:80", "127.0.0.1:80", false));
+        assert!(!reaches("[::1]:80", "0.0.0.0:80", false));
+        // TEST-NET-1 (RFC 5737): nobody has it.
+        assert!(!reaches("192.0.2.1:80", "0.0.0.0:80", false));
     }
 }

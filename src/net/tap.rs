@@ -249,7 +249,7 @@ mod tests {
     }
 
     fn ended(exchange: u32) -> Ended {
-        Ended { exchange, request_body: 0, response_body: 0, end: Stamp(0) }
+        Ended { exchange, ..Ended::default() }
     }
 
     fn told(received: &Receiver<Message>) -> Vec<Seen> {
@@ -279,7 +279,7 @@ mod tests {
             ),
             "{after:?}"
         );
-        assert!(matches!(after[1], Seen::Ended(_, e) if e.exchange == 6));
+        assert!(matches!(&after[1], Seen::Ended(_, e) if e.exchange == 6));
     }
 
     /// Without it a dropped last word would be counted nowhere, and the connection would seem open for ever.

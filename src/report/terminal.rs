@@ -2,7 +2,7 @@
 //! then what was not seen.
 
 use super::text::{columns, counted, grouped, wrap};
-use super::view::{Group, Outcomes, View};
+use super::view::{Group, Outcomes, OwnAnswers, View};
 use crate::model::finding::{Basis, Evidence, Severity};
 use crate::model::{Stamp, TapId};
 
@@ -273,6 +273,9 @@ impl<'a> Page<'a> {
             counted(view.exchanges, "request", "requests"),
             counted(view.refusals, "answer", "answers"),
         ));
+        for own in &view.own_answers {
+            self.indented(&own_answers(own));
+        }
         if view.handshakes.total() == 0 {
             self.indented("No handshakes.");
             return;
@@ -327,13 +330,48 @@ impl<'a> Page<'a> {
     }
 }
 
+/// What authtap answered in the site's place.
+fn own_answers(own: &OwnAnswers) -> String {
+    let clients = counted(own.count, "client", "clients");
+    let because = match (own.status, own.error.as_str()) {
+        (502, _) => "the upstream could not be reached",
+        (_, "connection_limit_reached") => "its limit of open connections was reached",
+        _ => "it lacked what it needs itself",
+    };
+    let first = if own.count > 1 { "; the first time: " } else { ": " };
+    format!(
+        "authtap itself answered {clients} with {} ({because}{first}{}).",
+        own.status,
+        own.why.trim_end_matches('.')
+    )
+}
+
 /// Without findings: what can be said then.
 fn nothing_found(view: &View) -> String {
+    let mut text = nothing_found_in_traffic(view);
+    if !view.own_answers.is_empty() && view.exchanges > 0 {
+        text.push_str(" Not every client reached the site, though: see authtap's own answers below.");
+    }
+    text
+}
+
+fn nothing_found_in_traffic(view: &View) -> String {
     let unseen = view.blind.gaps > 0 || view.blind.connections > 0 || view.blind.dropped > 0;
     let seen_all = if unseen { " Something was not seen, though: see below." } else { "" };
     let h = view.handshakes;
     if view.connections == 0 && view.exchanges == 0 {
         return format!("No traffic seen. Nothing can be said: do the clients come through authtap?{seen_all}");
+    }
+    if view.exchanges == 0 && !view.own_answers.is_empty() {
+        return format!(
+            "No request reached the site: authtap itself answered, because {}. Nothing can be said about \
+             authentication.{seen_all}",
+            if view.own_answers.iter().any(|own| own.status == 502) {
+                "the upstream could not be reached"
+            } else {
+                "it could take no more connections"
+            }
+        );
     }
     if h.total() == 0 && view.refusals == 0 {
         return format!(

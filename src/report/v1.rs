@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::view::{Group, Outcomes, Tap, View};
+use super::view::{Group, Outcomes, OwnAnswers, Tap, View};
 use crate::model::finding::Evidence as Piece;
 use crate::model::{ConnectionId, Stamp, TapId};
 
@@ -42,6 +42,9 @@ pub struct Report {
     pub findings: Vec<FindingFacts>,
     /// Whether handshakes stayed on their connections.
     pub pairing: PairingFacts,
+    /// Clients that authtap itself answered, because the upstream could not be reached (502) or because authtap had no
+    /// room (503).
+    pub own_answers: Vec<OwnAnswerFacts>,
     /// What authtap did not see.
     pub unseen: Unseen,
 }
@@ -175,6 +178,22 @@ pub struct PairingFacts {
     pub single: u64,
 }
 
+/// Clients that got an answer of authtap's own, and not the site's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "shell", derive(schemars::JsonSchema))]
+pub struct OwnAnswerFacts {
+    /// The status code.
+    pub status: u16,
+    /// The error's name in `Proxy-Status` (RFC 9209).
+    pub error: String,
+    /// How many.
+    pub count: u64,
+    /// The first of them.
+    pub first_at: String,
+    /// Why, in the words of the first.
+    pub says: String,
+}
+
 /// What authtap did not see.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "shell", derive(schemars::JsonSchema))]
@@ -244,6 +263,7 @@ impl From<&View> for Report {
                 kerberos: x.pairing.kerberos,
                 single: x.pairing.single,
             },
+            own_answers: x.own_answers.iter().map(Into::into).collect(),
             unseen: Unseen {
                 gaps: x.blind.gaps,
                 blind_connections: x.blind.connections,
@@ -271,6 +291,18 @@ impl From<&Tap> for TapFacts {
 impl From<Outcomes> for Counts {
     fn from(x: Outcomes) -> Self {
         Self { authenticated: x.authenticated, rejected: x.rejected, broken: x.broken, abandoned: x.abandoned }
+    }
+}
+
+impl From<&OwnAnswers> for OwnAnswerFacts {
+    fn from(x: &OwnAnswers) -> Self {
+        Self {
+            status: x.status,
+            error: x.error.clone(),
+            count: x.count,
+            first_at: x.first_at.to_string(),
+            says: x.why.clone(),
+        }
     }
 }
 

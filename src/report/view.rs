@@ -18,6 +18,8 @@ const MAX_EVIDENCE: usize = 12;
 const MAX_CONNECTIONS: usize = 1_000;
 /// Distinct clients that are remembered.
 const MAX_CLIENTS: usize = 10_000;
+/// Kinds of authtap's own answers that are told apart; there are some ten.
+const MAX_OWN_ANSWERS: usize = 32;
 /// Gaps that are told one by one.
 const MAX_GAPS: usize = 20;
 
@@ -44,8 +46,25 @@ pub struct View {
     pub findings: Vec<Group>,
     /// Whether handshakes stayed on their connections.
     pub pairing: Pairing,
+    /// Clients that authtap itself answered, by status code and error.
+    pub own_answers: Vec<OwnAnswers>,
     /// What was not seen.
     pub blind: Blind,
+}
+
+/// Clients that got an answer of authtap's own, and not the site's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnAnswers {
+    /// 502 (the upstream cannot be reached) or 503 (authtap has no room).
+    pub status: u16,
+    /// The error's name in `Proxy-Status` (RFC 9209 section 2.3).
+    pub error: String,
+    /// How many.
+    pub count: u64,
+    /// When the first was.
+    pub first_at: Stamp,
+    /// Why, in the words of the first.
+    pub why: String,
 }
 
 /// One tap.
@@ -159,6 +178,7 @@ pub struct Builder {
     schemes: BTreeMap<String, Outcomes>,
     groups: BTreeMap<String, Cases>,
     pairing: Pairing,
+    own_answers: BTreeMap<(u16, String), Own>,
     gaps: u64,
     told: BTreeSet<(Stamp, TapId, u64, Option<ConnectionId>, String)>,
 }
@@ -174,6 +194,12 @@ struct TapCount {
     outcomes: Outcomes,
     dropped: u64,
     blind: BTreeSet<ConnectionId>,
+}
+
+#[derive(Debug, Clone)]
+struct Own {
+    count: u64,
+    first: (Stamp, String),
 }
 
 /// How cases are put in order: the strongest, worst, earliest first.
@@ -239,9 +265,25 @@ impl Builder {
             What::ConnectionHalfClose(_) => {}
             What::ConnectionClose(x) => {
                 count.closed = count.closed.saturating_add(u64::from(x.exchanges));
+                if let Some(answer) = x.end.own_answer() {
+                    self.own_answer(at, answer);
+                }
             }
             What::Finding(x) => self.finding(tap, event, x),
             What::Stop(x) => count.stop = Some((at, x.clone())),
+        }
+    }
+
+    fn own_answer(&mut self, at: Stamp, (status, error, why): (u16, &str, &str)) {
+        let this = (at, why.to_owned());
+        let own = self.own_answers.entry((status, error.to_owned()));
+        let own = own.or_insert_with(|| Own { count: 0, first: this.clone() });
+        own.count = own.count.saturating_add(1);
+        if this < own.first {
+            own.first = this;
+        }
+        if self.own_answers.len() > MAX_OWN_ANSWERS {
+            self.own_answers.pop_last();
         }
     }
 
@@ -306,6 +348,14 @@ impl Builder {
                 stopped_at: count.stop.as_ref().map(|(at, _)| *at),
             });
         }
+        let own = |((status, error), own): (&(u16, String), &Own)| OwnAnswers {
+            status: *status,
+            error: error.clone(),
+            count: own.count,
+            first_at: own.first.0,
+            why: own.first.1.clone(),
+        };
+        view.own_answers = self.own_answers.iter().map(own).collect();
         view.blind.gaps = self.gaps;
         view.blind.told = self
             .told

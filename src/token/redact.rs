@@ -5,6 +5,7 @@
 //! mistake.
 
 mod credentials;
+mod forwarded;
 mod kept;
 mod url;
 
@@ -27,6 +28,7 @@ pub fn header(name: &str, value: &[u8]) -> String {
         "authentication-info" | "proxy-authentication-info" => credentials::info(value),
         "cookie" => credentials::cookie(value),
         "set-cookie" => credentials::set_cookie(value),
+        "forwarded" => forwarded::hops(value),
         name if kept::is_kept(name) => shown(value),
         name if kept::is_url(name) => url::reference(value),
         _ => size(value),

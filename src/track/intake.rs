@@ -1,11 +1,13 @@
-//! Raw heads become decoded, redacted exchanges. The only place that opens them.
+//! Raw heads become decoded, redacted exchanges, and refusals' bodies what they tell. The only place that opens them.
 
+use crate::iis::page::{self, Answer};
 use crate::model::ConnectionId;
 use crate::model::event::Exchange;
 use crate::model::http::{Header, Request, Response};
+use crate::model::page::Page;
 use crate::token::{self, Key, redact};
 use crate::wire::http1::head::{Field, RequestHead, ResponseHead};
-use crate::wire::observation::RawExchange;
+use crate::wire::observation::{Ended, RawExchange};
 
 /// Decodes and redacts one exchange; `None` when its request's head cannot be read.
 pub fn exchange(connection: ConnectionId, raw: &RawExchange, key: &Key) -> Option<Exchange> {
@@ -45,6 +47,7 @@ pub fn exchange(connection: ConnectionId, raw: &RawExchange, key: &Key) -> Optio
             reason: String::from_utf8_lossy(head.reason).into_owned(),
             version: head.version.to_owned(),
             headers,
+            page: None,
         });
     }
     Some(Exchange {
@@ -60,6 +63,25 @@ pub fn exchange(connection: ConnectionId, raw: &RawExchange, key: &Key) -> Optio
         times: raw.times,
         leg: None,
     })
+}
+
+/// What a refusal's body tells; `None` of other answers. `to` is the request's method.
+pub fn page(response: &Response, to: &str, ended: &Ended) -> Option<Page> {
+    if response.status < 400 {
+        return None;
+    }
+    // What of the head is asked for here is kept verbatim (`token::redact`).
+    let value = |name| response.header(name).map(str::as_bytes);
+    Some(page::classify(&Answer {
+        status: response.status,
+        server: value("server"),
+        content_type: value("content-type"),
+        content_encoding: value("content-encoding"),
+        content_length: response.header("content-length").and_then(|length| length.trim().parse().ok()),
+        to_head: to == "HEAD",
+        body: ended.body.as_ref().map_or(&[], |body| body.expose()),
+        whole: ended.body_whole,
+    }))
 }
 
 fn header(field: &Field<'_>) -> Header {

@@ -47,8 +47,11 @@ pub struct RawExchange {
     pub times: Times,
 }
 
+/// Most bytes that are copied of a body. IIS's own pages have 1 to 7 KB.
+pub const COPIED: usize = 8 * 1024;
+
 /// The end of an exchange that was reported.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ended {
     /// Which.
     pub exchange: ExchangeNo,
@@ -56,6 +59,11 @@ pub struct Ended {
     pub request_body: u64,
     /// Response body bytes.
     pub response_body: u64,
+    /// The first bytes of a refusal's body, chunked coding taken off, at most [`COPIED`]; `None` when there are none, or
+    /// the status is below 400. It may hold secrets: only `track::intake` opens it.
+    pub body: Option<Secret<Vec<u8>>>,
+    /// The response came to its end, and all of its body is in `body`.
+    pub body_whole: bool,
     /// Last byte of the response; the connection's end when that cut it.
     pub end: Stamp,
 }

@@ -72,7 +72,7 @@ impl Story {
     }
 
     fn ended(&mut self, n: u64, exchange: u32) {
-        let ended = Ended { exchange, request_body: 0, response_body: 0, end: Stamp(self.now) };
+        let ended = Ended { exchange, end: Stamp(self.now), ..Ended::default() };
         self.see(Seen::Ended(ConnectionId(n), ended));
     }
 

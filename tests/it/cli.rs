@@ -44,6 +44,18 @@ fn a_port_in_use_is_named() {
     refused(&["run", "--listen", &address, "--upstream", UPSTREAM], &[&address, "in use"]);
 }
 
+/// In front of itself, authtap would open connections until nothing is left.
+#[test]
+fn an_upstream_that_is_authtap_itself_is_refused() {
+    let free = || TcpListener::bind(LISTEN).expect("a port").local_addr().expect("an address").port();
+    for (listen, upstream) in [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "localhost"), ("0.0.0.0", "127.0.0.2")] {
+        let port = free();
+        let upstream = format!("http://{upstream}:{port}");
+        let listen = format!("{listen}:{port}");
+        refused(&["run", "--listen", &listen, "--upstream", &upstream], &[&upstream, "authtap itself", &listen]);
+    }
+}
+
 /// Whoever mistypes an option, a key or a value must read which one, and what is allowed.
 #[test]
 fn wrong_options_and_keys_are_named_with_what_is_allowed() {
@@ -309,10 +321,136 @@ fn an_unreachable_upstream_is_a_502_of_authtaps_own_and_told() {
         answer.starts_with("HTTP/1.1 502 ") && answer.contains("Proxy-Status: authtap; error=connection_refused"),
         "{answer}"
     );
-    tap.stop();
+    let said = tap.stop();
     let close = lines(&capture).into_iter().find(|l| l["type"] == "connection_close").expect("an end");
     assert_eq!((&close["by"], &close["how"]), (&"upstream".into(), &"error".into()));
     assert!(close.to_string().contains("refused"), "{close}");
+    let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let file = capture.to_str().expect("text");
+    let report = String::from_utf8(output(&["report", file]).stdout).expect("text");
+    for text in [flat(&said), flat(&report)] {
+        assert!(text.contains("No request reached the site"), "{text}");
+        assert!(
+            text.contains(
+                "authtap itself answered 1 client with 502 (the upstream could not be reached: cannot connect"
+            ),
+            "{text}"
+        );
+        assert!(!text.contains("No authentication seen"), "{text}");
+    }
+    let report: Value = serde_json::from_slice(&output(&["report", file, "--format", "json"]).stdout).expect("JSON");
+    let own = &report["own_answers"][0];
+    assert_eq!((&own["status"], &own["error"], &own["count"]), (&502.into(), &"connection_refused".into(), &1.into()));
+}
+
+/// A server for any number of connections: each request gets a 401, but one for `/hang` gets nothing.
+fn refuses_all() -> String {
+    let listener = TcpListener::bind(LISTEN).expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        while let Ok((mut tcp, _)) = listener.accept() {
+            std::thread::spawn(move || {
+                let mut bytes = [0; 4096];
+                while let Ok(n @ 1..) = tcp.read(&mut bytes) {
+                    if !bytes[..n].starts_with(b"GET /hang") {
+                        tcp.write_all(REFUSAL).expect("the answer");
+                    }
+                }
+            });
+        }
+    });
+    url
+}
+
+const REFUSAL: &[u8] = b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: NTLM\r\nContent-Length: 0\r\n\r\n";
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: iis.example.test\r\n\r\n";
+
+fn is_refused(client: &mut TcpStream) {
+    client.write_all(REQUEST).expect("a request");
+    let mut got = vec![0; REFUSAL.len()];
+    client.read_exact(&mut got).expect("its answer");
+    assert_eq!(got, REFUSAL);
+}
+
+/// A terminal stopped with Ctrl-S must stop neither the site nor the capture, and Ctrl-C twice must end it all the same.
+#[test]
+#[cfg(unix)]
+fn a_stderr_that_nobody_reads_holds_up_nothing_and_two_signals_end_it() {
+    /// More than a pipe takes, in debug lines of such a size that it is also more than authtap lets wait.
+    const ENOUGH: u64 = 4 * 1024 * 1024;
+    let dir = dir();
+    let capture = dir.path().join("c.jsonl");
+    let mut command = authtap();
+    command.env("AUTHTAP_LOG", "debug").args(["run", "--listen", LISTEN, "--upstream", &refuses_all()]);
+    command.args(["--grace", "1h", "--record", "all", "--log-format", "json", "--capture"]).arg(&capture);
+    let tap = Running::from_command(command);
+    let connect = || TcpStream::connect(tap.address).expect("authtap");
+    let (mut busy, mut idle, mut hanging) = (connect(), connect(), connect());
+    is_refused(&mut idle);
+    hanging.write_all(b"GET /hang HTTP/1.1\r\nHost: iis.example.test\r\n\r\n").expect("a request");
+    let started = std::time::Instant::now();
+    while fs::metadata(&capture).expect("the capture").len() < ENOUGH {
+        is_refused(&mut busy);
+        assert!(started.elapsed().as_secs() < 120, "the capture does not go on");
+    }
+    tap.signal("INT");
+    // authtap stops: what is idle is ended, what is not has its hour.
+    assert!(read_all(idle).is_empty());
+    let second = std::time::Instant::now();
+    tap.signal("INT");
+    assert_eq!(tap.wait_unread().code(), Some(1));
+    assert!(second.elapsed().as_secs() < 30, "it waited for something");
+    drop((busy, hanging));
+}
+
+/// Without a descriptor for the upstream, IIS is not to blame: the client, the capture and the summary say whose it is.
+#[test]
+#[cfg(target_os = "linux")]
+fn want_of_descriptors_is_told_as_authtaps_own_fault() {
+    let dir = dir();
+    let capture = dir.path().join("c.jsonl");
+    let tap = Running::start(&refuses_all(), &capture, &[]);
+    let mut first = TcpStream::connect(tap.address).expect("authtap");
+    is_refused(&mut first);
+    // Numbers are given from the lowest: one is left free, which the accepted connection takes.
+    let open: Vec<u64> = fs::read_dir(format!("/proc/{}/fd", tap.pid()))
+        .expect("its descriptors")
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    let limit = (0..).filter(|n| !open.contains(n)).nth(1).expect("a number").to_string();
+    let limited =
+        Command::new("prlimit").args(["--pid", &tap.pid().to_string(), &format!("--nofile={limit}")]).status();
+    assert!(limited.expect("prlimit runs").success());
+    let mut client = TcpStream::connect(tap.address).expect("authtap");
+    client.write_all(REQUEST).expect("the request");
+    let answer = String::from_utf8(read_all(client)).expect("text");
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("error=proxy_internal_error"), "{answer}");
+    assert!(answer.contains("authtap has no file descriptor left: raise `ulimit -n`"), "{answer}");
+    is_refused(&mut first);
+    drop(first);
+    let said = tap.stop();
+    let lines = lines(&capture);
+    let close = lines.iter().find(|l| l["type"] == "connection_close" && l["connection"] == 2).expect("an end");
+    assert_eq!((&close["by"], &close["how"]), (&"tap".into(), &"error".into()));
+    assert!(close["detail"].as_str().is_some_and(|d| d.contains("ulimit -n")), "{close}");
+    assert!(said.contains("authtap itself answered 1 client with 503"), "{said}");
+}
+
+/// A limit that is too low for what is configured is to be known before the clients find it out.
+#[test]
+#[cfg(unix)]
+fn too_few_descriptors_are_told_at_start() {
+    let dir = dir();
+    let capture = dir.path().join("c.jsonl");
+    let mut command = Command::new("bash");
+    command.env("NO_COLOR", "1").args(["-c", "ulimit -n 264; ulimit -S -n 100; exec \"$@\"", "bash"]);
+    command.arg(env!("CARGO_BIN_EXE_authtap"));
+    command.args(["run", "--listen", LISTEN, "--upstream", UPSTREAM, "--capture"]).arg(&capture);
+    let said = Running::from_command(command).stop();
+    // 264 is the hard limit: the soft one was raised to it.
+    assert!(said.contains("file-descriptors: only 100 connections at once are possible"), "{said}");
+    let start = lines(&capture).remove(0);
+    assert!(start["self_checks"].to_string().contains("264 file descriptors"), "{start}");
 }
 
 /// A capture holds names and addresses: nobody else on the machine may read it.

@@ -20,6 +20,7 @@ use authtap::model::event::{
 };
 use authtap::model::finding::{Basis, Evidence, Finding, Severity};
 use authtap::model::http::{Header, Request, Response};
+use authtap::model::page::{Page, PageAuthor, PageDetail};
 use authtap::model::transport::{Addresses, By, Certificate, End, How, Tls};
 use authtap::model::{ConnectionId, FileTime, HandshakeId, Stamp};
 
@@ -280,12 +281,38 @@ impl Entropy<'_> {
         self.vec(|e| Header { name: e.text(), value: e.text() })
     }
 
+    fn page(&mut self) -> Page {
+        Page {
+            author: self.one(&PageAuthor::ALL),
+            basis: self.one(&[Basis::Observed, Basis::Inferred, Basis::Suspected]),
+            sign: self.text().into(),
+            detail: self.opt(|e| {
+                Box::new(PageDetail {
+                    status: e.opt(|e| e.num() as u16),
+                    substatus: e.opt(|e| e.num() as u16),
+                    hresult: e.opt(Self::num32),
+                    build: e.opt(Self::num32),
+                    iis_version: e.opt_text(),
+                    module: e.opt_text(),
+                    notification: e.opt_text(),
+                    handler: e.opt_text(),
+                    logon_method: e.opt_text(),
+                    logon_user: e.opt_text(),
+                    logged_on: e.opt(Self::yes),
+                    shows_url: e.yes(),
+                    shows_physical_path: e.yes(),
+                })
+            }),
+        }
+    }
+
     fn exchange(&mut self) -> Exchange {
         let response = self.opt(|e| Response {
             status: e.num() as u16,
             reason: e.text(),
             version: e.text(),
             headers: e.headers(),
+            page: e.opt(Self::page),
         });
         Exchange {
             connection: self.conn(),
@@ -387,7 +414,7 @@ impl Entropy<'_> {
 
     /// An event of any kind.
     pub(crate) fn event(&mut self) -> Event {
-        let what = match self.byte() % 8 {
+        let what = match self.byte() % 9 {
             0 => What::Stop(Totals {
                 connections: self.num(),
                 exchanges: self.num(),

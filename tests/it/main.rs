@@ -11,6 +11,7 @@ mod documents;
 mod events;
 mod fuzz;
 mod iis;
+mod pages;
 mod program;
 mod relay;
 mod report;

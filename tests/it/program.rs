@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
 
 /// The program.
 pub(crate) fn authtap() -> Command {
@@ -75,7 +75,19 @@ impl Running {
         std::mem::take(&mut self.said)
     }
 
-    fn signal(&self, name: &str) {
+    /// How it ends, while nobody reads its stderr.
+    pub(crate) fn wait_unread(mut self) -> ExitStatus {
+        self.child.wait().expect("an end")
+    }
+
+    /// Its process.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal, such as `INT`.
+    pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
         assert!(sent.expect("kill runs").success());
     }

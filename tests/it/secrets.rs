@@ -29,14 +29,26 @@ const PATH_TOKEN: &str = "eyJhbGciOiJub25lIn0.eyJwbGFudGVkIjoicGF0aC10b2tlbi0zMy
 
 /// Every answer that the server has, whatever is asked: full of secrets too.
 fn answer(challenge: &str) -> String {
+    let page = page();
     format!(
         "HTTP/1.1 401 Unauthorized\r\nServer: Microsoft-IIS/10.0\r\nWWW-Authenticate: NTLM {challenge}\r\n\
          WWW-Authenticate: Digest realm=\"app\", nonce=\"n0nce\", qop=\"auth\"\r\n\
          Set-Cookie: ASP.NET_SessionId={SESSION}; path=/; HttpOnly\r\nX-Api-Key: {API_KEY}\r\n\
          Location: https://user:{PASSWORD}@iis.example.test/next?code={QUERY}#{QUERY}\r\n\
-         Content-Length: {}\r\n\r\n{BODY}",
-        BODY.len()
+         Content-Type: text/html\r\nContent-Length: {}\r\n\r\n{page}",
+        page.len()
     )
+}
+
+/// A detailed error page, which is read: it shows the URL as it was asked for, and where it lies.
+fn page() -> String {
+    let file = format!("{}/tests/data/iis/pages/detailed-10-401.2.html", env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(file).expect("a page");
+    let (url, path) = ("/app/?ticket=planted-secret", r"C:\inetpub\planted-path\app");
+    assert!(page.contains(url) && page.contains(path));
+    page.replace(url, &format!("/login/{PATH_TOKEN}?access_token={QUERY}"))
+        .replace(path, &format!(r"C:\inetpub\{API_KEY}\{BODY}"))
+        .replacen("Filler.", BODY, 1)
 }
 
 fn challenge() -> Vec<u8> {
@@ -177,6 +189,7 @@ fn nothing_that_authtap_writes_holds_a_planted_secret() {
         outputs.iter().filter(|(name, _)| name.contains(".jsonl")).map(|(_, t)| t.lines().count()).sum();
     assert!(written > count, "the exchanges were not captured: {written} lines");
     assert!(outputs.iter().any(|(_, t)| t.contains("alice")), "the names must stay, or nothing was decoded");
+    assert!(outputs.iter().any(|(_, t)| t.contains("iis-detailed")), "the pages must be read, or they hide nothing");
     let mut found = Vec::new();
     for (name, secret) in &secrets {
         for form in forms(secret) {

@@ -14,7 +14,8 @@ use proptest::sample::{Index, select};
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Told {
     Exchange(u32, Vec<u8>, Option<Vec<u8>>, Vec<u16>),
-    Ended(u32, u64, u64),
+    /// Number, bytes of both bodies, the copy of the response's, and whether it is whole.
+    Ended(u32, u64, u64, Option<Vec<u8>>, bool),
     Unparsable(&'static str, u64, String),
 }
 
@@ -27,7 +28,13 @@ impl Out for Record {
         self.0.push(Told::Exchange(e.exchange, e.request.expose().clone(), response, e.interim));
     }
     fn ended(&mut self, e: Ended) {
-        self.0.push(Told::Ended(e.exchange, e.request_body, e.response_body));
+        self.0.push(Told::Ended(
+            e.exchange,
+            e.request_body,
+            e.response_body,
+            e.body.map(|b| b.expose().clone()),
+            e.body_whole,
+        ));
     }
     fn unparsable(&mut self, from: &'static str, offset: u64, why: String) {
         self.0.push(Told::Unparsable(from, offset, why));
@@ -72,11 +79,11 @@ enum Body {
 }
 
 impl Body {
-    fn content(&self) -> usize {
+    fn content(&self) -> Vec<u8> {
         match self {
-            Self::None => 0,
-            Self::Length(b) | Self::UntilClose(b) => b.len(),
-            Self::Chunked { chunks, .. } => chunks.iter().map(Vec::len).sum(),
+            Self::None => vec![],
+            Self::Length(b) | Self::UntilClose(b) => b.clone(),
+            Self::Chunked { chunks, .. } => chunks.concat(),
         }
     }
 
@@ -154,8 +161,8 @@ impl Exchange {
         all
     }
 
-    fn response_content(&self) -> usize {
-        if self.no_body() { 0 } else { self.response.content() }
+    fn response_content(&self) -> Vec<u8> {
+        if self.no_body() { vec![] } else { self.response.content() }
     }
 }
 
@@ -239,8 +246,11 @@ fn expected(exchanges: &[Exchange]) -> Vec<Told> {
             || e.response_fields.iter().any(|f| f.starts_with("WWW") || f.starts_with("Persistent"));
         if own || follow || changed || e.fields.contains(&"Upgrade: h2c") {
             told.push(Told::Exchange(n, e.request_head(), Some(e.response_head()), e.interim.clone()));
-            let bytes = |n: usize| u64::try_from(n).unwrap();
-            told.push(Told::Ended(n, bytes(e.request.content()), bytes(e.response_content())));
+            let bytes = |body: &[u8]| u64::try_from(body.len()).unwrap();
+            let (request, response) = (e.request.content(), e.response_content());
+            let copied = (e.status >= 400 && !response.is_empty()).then(|| response.clone());
+            let whole = copied.is_some() || response.is_empty();
+            told.push(Told::Ended(n, bytes(&request), bytes(&response), copied, whole));
         }
         follow = own;
     }
@@ -402,7 +412,7 @@ mod hyper_agrees {
                 e.response = Body::UntilClose(b"to the end".to_vec());
             }
             let (told, _) = play(&conversation(std::slice::from_ref(&e), false), &[usize::MAX]);
-            let [Told::Exchange(_, _, Some(head), _), Told::Ended(_, _, length)] = told.as_slice() else {
+            let [Told::Exchange(_, _, Some(head), _), Told::Ended(_, _, length, ..)] = told.as_slice() else {
                 panic!("{told:?}");
             };
             let head = ResponseHead::parse(head).unwrap();
@@ -421,7 +431,7 @@ mod hyper_agrees {
             let (told, _) = play(&conversation(&exchanges, true), &[usize::MAX]);
             let mut mine = vec![];
             for pair in told.chunks(2) {
-                let [Told::Exchange(_, head, _, _), Told::Ended(_, length, _)] = pair else {
+                let [Told::Exchange(_, head, _, _), Told::Ended(_, length, ..)] = pair else {
                     panic!("{told:?}");
                 };
                 let head = RequestHead::parse(head).unwrap();

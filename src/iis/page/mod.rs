@@ -127,11 +127,11 @@ fn is_numbered(title: &str, status: u16) -> bool {
 }
 
 fn detailed_page(basis: Basis, sign: &'static str, detail: PageDetail) -> Page {
-    Page { author: PageAuthor::IisDetailed, basis, sign, detail: Some(Box::new(detail)) }
+    Page { author: PageAuthor::IisDetailed, basis, sign: Cow::Borrowed(sign), detail: Some(Box::new(detail)) }
 }
 
 const fn page(author: PageAuthor, basis: Basis, sign: &'static str) -> Page {
-    Page { author, basis, sign, detail: None }
+    Page { author, basis, sign: Cow::Borrowed(sign), detail: None }
 }
 
 fn starts_with_ignoring_case(value: &[u8], prefix: &[u8]) -> bool {

@@ -4,11 +4,12 @@ use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::reader::begins_like_capture;
 use super::v1;
-use crate::model::TapId;
 use crate::model::event::{Event, What};
+use crate::model::{Stamp, TapId};
 use crate::sink::Sink;
 
 /// Lines wait here before they are written, so that a busy site costs one system call for many lines.
@@ -16,6 +17,9 @@ const BUFFER: usize = 64 * 1024;
 
 /// So much may wait while the disk is full; past that, events are refused (and told by the observer as a gap).
 const BACKLOG: usize = 1024 * 1024;
+
+/// A file that cannot be made is tried again after so much of the traffic's time.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// Sizes of a capture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,8 +69,22 @@ pub enum OpenError {
     },
 }
 
+/// A file to write to, and a second handle of it to look at it with.
+type Opened = (Box<dyn Write + Send>, Option<File>);
+
 /// Opens a new file; replaced in tests to stand for a disk with faults.
-type Opener = Box<dyn Fn(&Path) -> io::Result<Box<dyn Write + Send>> + Send>;
+type Opener = Box<dyn Fn(&Path) -> io::Result<Opened> + Send>;
+
+/// Where the open file is, as far as can be known.
+#[derive(Debug, PartialEq, Eq)]
+enum Whereabouts {
+    /// At the path.
+    There,
+    /// Somewhere else, and another file is at the path.
+    Elsewhere,
+    /// Deleted; or moved, and nothing is at the path.
+    Gone,
+}
 
 /// The capture file as a [`Sink`].
 ///
@@ -77,8 +95,16 @@ pub struct CaptureFile {
     limits: Limits,
     tap: TapId,
     open: Opener,
-    /// `None` after a rotation whose new file could not be made; the next write tries again.
+    /// `None` after a new file could not be made; a later write tries again.
     file: Option<Box<dyn Write + Send>>,
+    /// The same file, to see whether it is still at the path.
+    look: Option<File>,
+    /// It was told that the file is elsewhere.
+    told_elsewhere: bool,
+    /// When making a new file failed last.
+    failed: Option<Stamp>,
+    /// What was written last ends in the middle of a line, whose rest waits.
+    cut: bool,
     /// Bytes of the current file, waiting ones included.
     size: u64,
     waiting: Vec<u8>,
@@ -111,6 +137,10 @@ impl CaptureFile {
             tap,
             open,
             file: None,
+            look: None,
+            told_elsewhere: false,
+            failed: None,
+            cut: false,
             size: 0,
             waiting: Vec::new(),
             start: None,
@@ -128,7 +158,8 @@ impl CaptureFile {
             }
             Existing::Capture(size) => capture.set_aside(size).map_err(fail("setting the older capture aside"))?,
         }
-        capture.file = Some((capture.open)(path).map_err(fail("creating it"))?);
+        let (file, look) = (capture.open)(path).map_err(fail("creating it"))?;
+        (capture.file, capture.look) = (Some(file), look);
         capture.enforce_total();
         Ok(capture)
     }
@@ -194,7 +225,7 @@ impl CaptureFile {
         self.drain()?;
         if self.file.is_some() {
             // Without the file there (an administrator moved it) there is nothing to set aside.
-            if self.path.symlink_metadata().is_ok() {
+            if self.whereabouts() == Whereabouts::There {
                 self.set_aside(self.size)?;
             }
             self.file = None;
@@ -205,14 +236,70 @@ impl CaptureFile {
     }
 
     fn reopen(&mut self) -> io::Result<()> {
-        self.file = Some((self.open)(&self.path)?);
+        let (file, look) = (self.open)(&self.path)?;
+        (self.file, self.look) = (Some(file), look);
+        (self.told_elsewhere, self.failed) = (false, None);
+        let mut kept = std::mem::take(&mut self.waiting);
+        if std::mem::take(&mut self.cut) {
+            // The line's beginning is in the file that is gone.
+            let rest = kept.iter().position(|b| *b == b'\n').map_or(kept.len(), |end| end.saturating_add(1));
+            kept.drain(..rest);
+        }
         self.size = 0;
         self.head = 0;
         if let Some(start) = self.start.clone() {
             self.append(&start);
             self.head = self.size;
         }
+        self.size = self.size.saturating_add(kept.len() as u64);
+        self.waiting.append(&mut kept);
         Ok(())
+    }
+
+    #[cfg(unix)]
+    fn whereabouts(&self) -> Whereabouts {
+        use std::os::unix::fs::MetadataExt as _;
+        let there = self.path.symlink_metadata();
+        let Some(own) = self.look.as_ref().and_then(|file| file.metadata().ok()) else {
+            return if there.is_ok() { Whereabouts::There } else { Whereabouts::Gone };
+        };
+        match there {
+            Ok(there) if (there.dev(), there.ino()) == (own.dev(), own.ino()) => Whereabouts::There,
+            Ok(_) if own.nlink() > 0 => Whereabouts::Elsewhere,
+            // One may not look there just now; that says nothing of the file.
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied && own.nlink() > 0 => Whereabouts::There,
+            _ => Whereabouts::Gone,
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn whereabouts(&self) -> Whereabouts {
+        // Windows does not let an open file be deleted or moved.
+        if self.path.symlink_metadata().is_ok() { Whereabouts::There } else { Whereabouts::Gone }
+    }
+
+    /// Sees whether the file is still where a reader looks for it. Begins a new one when it is not; that, too, is an
+    /// error, so that it is told.
+    fn look_for_it(&mut self) -> io::Result<()> {
+        if self.look.is_none() || self.file.is_none() {
+            return Ok(());
+        }
+        match self.whereabouts() {
+            Whereabouts::There => Ok(()),
+            Whereabouts::Elsewhere if self.told_elsewhere => Ok(()),
+            // Another authtap on the same path does that; whatever it is, it is not ours to remove.
+            Whereabouts::Elsewhere => {
+                self.told_elsewhere = true;
+                Err(io::Error::other(
+                    "it was moved, and another file is in its place; what follows is in the moved one",
+                ))
+            }
+            Whereabouts::Gone => {
+                (self.file, self.look) = (None, None);
+                self.reopen()?;
+                Err(io::Error::other("it was deleted or moved while authtap wrote to it; a new one is begun"))
+            }
+        }
     }
 
     fn append(&mut self, line: &[u8]) {
@@ -240,6 +327,9 @@ impl CaptureFile {
                 Err(e) => break Err(e),
             }
         };
+        if let Some(last) = done.checked_sub(1).and_then(|last| self.waiting.get(last)) {
+            self.cut = *last != b'\n';
+        }
         self.waiting.drain(..done.min(self.waiting.len()));
         result
     }
@@ -257,6 +347,10 @@ impl CaptureFile {
 
     fn take_line(&mut self, event: &Event, line: &[u8]) -> io::Result<()> {
         if self.file.is_none() {
+            if self.failed.is_some_and(|last| event.at.since(last) < TRY_AGAIN) {
+                return Err(io::Error::other("the next capture file could not be made"));
+            }
+            self.failed = Some(event.at);
             self.reopen()?;
         }
         let length = line.len() as u64 + 1;
@@ -304,8 +398,9 @@ impl Sink for CaptureFile {
     }
 
     fn flush(&mut self) -> Result<(), String> {
+        let found = self.look_for_it();
         let result = if self.file.is_none() { self.reopen().and_then(|()| self.drain()) } else { self.drain() };
-        result.map_err(|e| format!("{}: {e}", self.path.display()))
+        found.and(result).map_err(|e| format!("{}: {e}", self.path.display()))
     }
 }
 
@@ -360,13 +455,16 @@ fn existing(path: &Path) -> Result<Existing, OpenError> {
     }
 }
 
-fn open_private(path: &Path) -> io::Result<Box<dyn Write + Send>> {
+fn open_private(path: &Path) -> io::Result<Opened> {
     let mut options = OpenOptions::new();
     // `create_new` follows no link and takes over nobody's file; appending survives a truncation by `> file`.
     options.create_new(true).append(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    Ok(Box::new(options.open(path)?))
+    let file = options.open(path)?;
+    // Without a second handle it is merely not noticed when the file goes.
+    let look = file.try_clone().ok();
+    Ok((Box::new(file), look))
 }
 
 fn folder_of(path: &Path) -> &Path {

@@ -22,7 +22,7 @@ fn start() -> Event {
 fn lost(seq: u64) -> Event {
     Event {
         seq,
-        at: Stamp(1_000),
+        at: Stamp(i64::try_from(seq).unwrap() * 1_000_000),
         what: What::Gap(Gap { connection: None, what: GapWhat::ObserverLost { why: "x".repeat(100) } }),
     }
 }
@@ -99,7 +99,7 @@ fn a_full_disk_is_told_and_what_comes_after_is_readable() {
         &dir.path().join("c.jsonl"),
         tap(),
         Limits::default(),
-        Box::new(move |_| Ok(Box::new(opener.clone()))),
+        Box::new(move |_| Ok((Box::new(opener.clone()), None))),
     )
     .unwrap();
     capture.write(&start()).unwrap();
@@ -132,7 +132,7 @@ fn dev_full_gives_an_error_and_no_panic() {
         &dir.path().join("c.jsonl"),
         tap(),
         Limits::default(),
-        Box::new(|_| Ok(Box::new(OpenOptions::new().write(true).open("/dev/full")?))),
+        Box::new(|_| Ok((Box::new(OpenOptions::new().write(true).open("/dev/full")?), None))),
     )
     .unwrap();
     capture.write(&start()).unwrap();
@@ -166,4 +166,97 @@ fn a_rotation_that_fails_is_tried_again() {
     capture.flush().unwrap();
     assert_eq!(sequence(&path), [1, 5]);
     assert_eq!(sequence(&numbered(&path, 1)), [1, 2]);
+}
+
+/// Whoever tidies up `/tmp` in an incident must not end the capture in silence.
+#[cfg(unix)]
+#[test]
+fn a_file_that_is_deleted_is_begun_anew_and_told_once() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("c.jsonl");
+    let mut capture = CaptureFile::create(&path, tap(), Limits::default()).unwrap();
+    capture.write(&start()).unwrap();
+    capture.write(&lost(2)).unwrap();
+    capture.flush().unwrap();
+    std::fs::remove_file(&path).unwrap();
+    capture.write(&lost(3)).unwrap();
+    let told = capture.flush().unwrap_err();
+    assert!(told.contains("c.jsonl") && told.contains("deleted"), "{told}");
+    capture.flush().unwrap();
+    capture.write(&lost(4)).unwrap();
+    capture.flush().unwrap();
+    assert_eq!(sequence(&path), [1, 3, 4], "the start, what waited, what came");
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+/// A folder that vanished: nothing can be written until it is back, and trying costs nothing worth a word.
+#[cfg(unix)]
+#[test]
+fn a_folder_that_vanishes_is_waited_for_without_haste() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("captures");
+    std::fs::create_dir(&folder).unwrap();
+    let path = folder.join("c.jsonl");
+    let tries = Arc::new(Mutex::new(0));
+    let count = tries.clone();
+    let opener = move |path: &Path| {
+        *count.lock().unwrap() += 1;
+        open_private(path)
+    };
+    let mut capture = CaptureFile::with_opener(&path, tap(), Limits::default(), Box::new(opener)).unwrap();
+    capture.write(&start()).unwrap();
+    capture.flush().unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert!(capture.flush().is_err());
+    let before = *tries.lock().unwrap();
+    let many = Event { at: Stamp(5_000_000), ..lost(2) };
+    for _ in 0..1_000 {
+        assert!(capture.write(&many).is_err());
+    }
+    assert_eq!(*tries.lock().unwrap(), before + 1, "once in a second of the traffic");
+    std::fs::create_dir(&folder).unwrap();
+    capture.write(&lost(6)).unwrap();
+    capture.flush().unwrap();
+    assert_eq!(sequence(&path), [1, 6]);
+}
+
+/// Two authtaps on one path: the second sets the first one's file aside. They must not go on doing that to each other.
+#[cfg(unix)]
+#[test]
+fn a_file_in_its_place_is_left_alone_and_told_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("c.jsonl");
+    let mut first = CaptureFile::create(&path, tap(), Limits::default()).unwrap();
+    first.write(&start()).unwrap();
+    first.flush().unwrap();
+    let mut second = CaptureFile::create(&path, TapId("another".to_owned()), Limits::default()).unwrap();
+    second.write(&start()).unwrap();
+    second.flush().unwrap();
+    assert!(first.flush().unwrap_err().contains("moved"));
+    first.write(&lost(2)).unwrap();
+    first.flush().unwrap();
+    second.flush().unwrap();
+    assert_eq!(sequence(&path), [1]);
+    assert_eq!(sequence(&numbered(&path, 1)), [1, 2]);
+}
+
+/// A line that a full disk cut must not go on at the head of another file.
+#[cfg(unix)]
+#[test]
+fn the_rest_of_a_cut_line_does_not_spoil_the_new_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("c.jsonl");
+    let mut capture = CaptureFile::create(&path, tap(), Limits::default()).unwrap();
+    capture.write(&start()).unwrap();
+    capture.flush().unwrap();
+    let disk = Disk::default();
+    disk.0.lock().unwrap().1 = 10;
+    capture.file = Some(Box::new(disk));
+    capture.write(&lost(2)).unwrap();
+    capture.write(&lost(3)).unwrap();
+    assert!(capture.flush().is_err());
+    std::fs::remove_file(&path).unwrap();
+    assert!(capture.flush().unwrap_err().contains("deleted"));
+    assert_eq!(sequence(&path), [1, 3]);
 }

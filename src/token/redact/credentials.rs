@@ -114,7 +114,7 @@ pub(super) fn set_cookie(value: &[u8]) -> String {
 }
 
 /// `name=value` as `name=<N bytes>`; without a name nothing is known to be harmless.
-fn pair(text: &[u8]) -> String {
+pub(super) fn pair(text: &[u8]) -> String {
     let text = text.trim_ascii();
     match split_once(text, b'=') {
         (name, Some(value)) if !url::name_is_opaque(name, value) => {

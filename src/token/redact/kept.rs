@@ -42,7 +42,6 @@ const KEPT: &[&str] = &[
     "expect",
     "expires",
     "fastly-client-ip",
-    "forwarded",
     "front-end-https",
     "host",
     "if-match",

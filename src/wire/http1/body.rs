@@ -62,13 +62,18 @@ impl Body {
     /// The chunked coding, from its first byte.
     pub(super) const CHUNKED: Self = Self::Chunked(Chunk::Start);
 
-    /// Goes on through `bytes`. The body is complete when `self` is [`Body::None`] afterwards.
-    pub(super) fn advance(&mut self, bytes: &[u8]) -> Result<Progress, Broken> {
+    /// Goes on through `bytes`, and shows `content` what of them is content. The body is complete when `self` is
+    /// [`Body::None`] afterwards.
+    pub(super) fn advance(&mut self, bytes: &[u8], content: &mut impl FnMut(&[u8])) -> Result<Progress, Broken> {
         match self {
             Self::None => Ok(Progress { consumed: 0, content: 0 }),
-            Self::UntilClose => Ok(Progress { consumed: bytes.len(), content: wide(bytes.len()) }),
+            Self::UntilClose => {
+                content(bytes);
+                Ok(Progress { consumed: bytes.len(), content: wide(bytes.len()) })
+            }
             Self::Length(left) => {
                 let consumed = at_most(bytes.len(), *left);
+                content(bytes.get(..consumed).unwrap_or(bytes));
                 *left = left.saturating_sub(wide(consumed));
                 if *left == 0 {
                     *self = Self::None;
@@ -77,7 +82,7 @@ impl Body {
             }
             Self::Chunked(chunk) => {
                 let mut state = *chunk;
-                let (progress, done) = state.advance(bytes)?;
+                let (progress, done) = state.advance(bytes, content)?;
                 *self = if done { Self::None } else { Self::Chunked(state) };
                 Ok(progress)
             }
@@ -87,7 +92,7 @@ impl Body {
 
 impl Chunk {
     /// Goes on through `bytes`; also whether the body ended.
-    fn advance(&mut self, bytes: &[u8]) -> Result<(Progress, bool), Broken> {
+    fn advance(&mut self, bytes: &[u8], show: &mut impl FnMut(&[u8])) -> Result<(Progress, bool), Broken> {
         let mut rest = bytes;
         let mut content = 0_u64;
         let mut done = false;
@@ -98,6 +103,7 @@ impl Chunk {
                     let n = at_most(rest.len(), *left);
                     *left = left.saturating_sub(wide(n));
                     content = content.saturating_add(wide(n));
+                    show(rest.get(..n).unwrap_or(rest));
                     if *left == 0 {
                         *self = Self::DataEnd;
                     }
@@ -194,7 +200,7 @@ mod tests {
             let mut body = body;
             let (mut at, mut content) = (0, 0);
             for end in cuts.iter().copied().chain([text.len()]) {
-                match body.advance(&text[at..end]) {
+                match body.advance(&text[at..end], &mut |_| {}) {
                     Ok(p) => {
                         content += p.content;
                         at += p.consumed;
@@ -258,6 +264,6 @@ mod tests {
         let mut long = b"0\r\n".to_vec();
         long.resize(MAX_HEAD + 100, b'x');
         let mut body = Body::CHUNKED;
-        assert_eq!(body.advance(&long).unwrap_err().at, MAX_HEAD + 3);
+        assert_eq!(body.advance(&long, &mut |_| {}).unwrap_err().at, MAX_HEAD + 3);
     }
 }

@@ -47,12 +47,17 @@ impl Direction {
         &[]
     }
 
-    /// Goes on through a body; what follows it, and whether it is complete.
-    pub(super) fn body<'a>(&mut self, side: Side, bytes: &'a [u8]) -> Result<(&'a [u8], bool), Fault> {
+    /// Goes on through a body, and shows `content` its content; what follows it, and whether it is complete.
+    pub(super) fn body<'a>(
+        &mut self,
+        side: Side,
+        bytes: &'a [u8],
+        mut content: impl FnMut(&[u8]),
+    ) -> Result<(&'a [u8], bool), Fault> {
         let State::Body(body) = &mut self.state else {
             return Ok((bytes, true));
         };
-        match body.advance(bytes) {
+        match body.advance(bytes, &mut content) {
             Ok(progress) => {
                 let done = *body == Body::None;
                 let rest = bytes.get(progress.consumed..).unwrap_or_default();

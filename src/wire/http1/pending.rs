@@ -1,10 +1,11 @@
 //! Requests whose exchange is not over: for each, what telling it takes.
 
+use super::direction::wide;
 use super::interest::{Method, RequestFacts};
 use super::pool::Pool;
 use crate::model::event::Times;
 use crate::model::{ExchangeNo, Secret, Stamp};
-use crate::wire::observation::{Ended, RawExchange};
+use crate::wire::observation::{COPIED, Ended, RawExchange};
 use std::collections::VecDeque;
 
 /// Most interim responses whose status is kept; a server may send any number.
@@ -14,8 +15,9 @@ const INTERIM: usize = 64;
 #[derive(Debug)]
 pub(super) struct Pending {
     /// The head, then two bytes for each interim status: so that a `100 Continue` costs no allocation of its own.
-    /// Empty once the response's head has come.
+    /// Once the response's head has come, the copy of its body in memory of its own, or nothing.
     buffer: Vec<u8>,
+    /// Length of the head in `buffer`; zero once the response's head has come.
     head: u32,
     pub(super) number: ExchangeNo,
     pub(super) request: Stamp,
@@ -33,6 +35,8 @@ pub(super) struct Pending {
     pub(super) answered: bool,
     /// `Out::exchange` has it.
     pub(super) told: bool,
+    /// Its response's body is copied: told, and a refusal.
+    pub(super) copied: bool,
 }
 
 impl Pending {
@@ -57,6 +61,7 @@ impl Pending {
             told_anyway,
             answered: false,
             told: false,
+            copied: false,
         }
     }
 
@@ -90,20 +95,34 @@ impl Pending {
         }
     }
 
-    /// The end for the observer, `at` unless the response ended before.
-    pub(super) fn ended(&self, request_body: u64, response_body: u64, at: Stamp) -> Ended {
+    /// More content of the response, kept up to [`COPIED`] bytes.
+    pub(super) fn copy(&mut self, content: &[u8]) {
+        let room = COPIED.saturating_sub(self.buffer.len());
+        self.buffer.extend_from_slice(content.get(..room).unwrap_or(content));
+    }
+
+    /// The end for the observer, `at` unless the response ended before. The copy of the body goes with it.
+    pub(super) fn ended(&mut self, request_body: u64, response_body: u64, at: Stamp) -> Ended {
+        let body = if self.copied { std::mem::take(&mut self.buffer) } else { Vec::new() };
         Ended {
             exchange: self.number,
             request_body: self.request_body.unwrap_or(request_body),
             response_body,
+            body_whole: self.response_end.is_some() && wide(body.len()) == response_body,
+            body: (!body.is_empty()).then(|| Secret::new(body)),
             end: self.response_end.unwrap_or(at),
         }
     }
 
     /// The head is no longer needed; how many bytes it was.
     pub(super) fn release(&mut self, pool: &mut Pool) -> usize {
-        let head = if self.buffer.is_empty() { 0 } else { self.head() };
-        pool.give(std::mem::take(&mut self.buffer));
+        let head = self.head();
+        self.head = 0;
+        let buffer = std::mem::take(&mut self.buffer);
+        // The copy of a body is not the pool's.
+        if head > 0 {
+            pool.give(buffer);
+        }
         head
     }
 }

@@ -37,7 +37,7 @@ impl Http1 {
                 }
             }
             State::Body(_) => {
-                let (rest, done) = self.client.body(Side::Client, bytes)?;
+                let (rest, done) = self.client.body(Side::Client, bytes, |_| {})?;
                 if done {
                     self.request_ended(pool, out);
                 }

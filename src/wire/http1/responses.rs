@@ -28,7 +28,12 @@ impl Http1 {
                 }
             },
             State::Body(_) => {
-                let (rest, done) = self.upstream.body(Side::Upstream, bytes)?;
+                let mut copied = self.queue.first().filter(|first| first.copied);
+                let (rest, done) = self.upstream.body(Side::Upstream, bytes, |content| {
+                    if let Some(first) = &mut copied {
+                        first.copy(content);
+                    }
+                })?;
                 if done {
                     self.upstream.state = State::default();
                     self.response_ended(at, pool, out);
@@ -64,6 +69,7 @@ impl Http1 {
         }
         self.follow_up = own;
         self.held = self.held.saturating_sub(first.release(pool));
+        first.copied = first.told && facts.status >= 400 && body != Body::None;
         self.upstream.content = 0;
         if facts.tunnel(first.method) {
             self.response_ended(at, pool, out);

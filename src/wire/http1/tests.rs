@@ -3,11 +3,15 @@
 use super::direction::{signed, wide};
 use super::requests::MAX_PENDING;
 use super::*;
+use crate::wire::observation::COPIED;
 use std::fmt::Write as _;
 
-/// Writes down what is told, one line each.
+/// Writes down what is told, one line each, and the copies of bodies.
 #[derive(Default)]
-struct Told(String);
+struct Told(String, Vec<Copy>);
+
+/// What of a body was handed over, and whether it is whole.
+type Copy = (Option<Vec<u8>>, bool);
 
 impl Out for Told {
     fn exchange(&mut self, e: RawExchange) {
@@ -26,6 +30,7 @@ impl Out for Told {
 
     fn ended(&mut self, e: Ended) {
         writeln!(self.0, "{} ended {}/{}", e.exchange, e.request_body, e.response_body).unwrap();
+        self.1.push((e.body.map(|b| b.expose().clone()), e.body_whole));
     }
 
     fn unparsable(&mut self, from: &'static str, offset: u64, why: String) {
@@ -43,6 +48,15 @@ use Step::{C, Closed, U, UpstreamEnd};
 
 /// Plays the steps whole and byte by byte: what is told must be the same.
 fn play(steps: &[Step<'_>]) -> String {
+    told(steps).0
+}
+
+/// The copies that are handed over, also the same at every cut.
+fn copies(steps: &[Step<'_>]) -> Vec<Copy> {
+    told(steps).1
+}
+
+fn told(steps: &[Step<'_>]) -> (String, Vec<Copy>) {
     let run = |size: usize| {
         let (mut http, mut pool, mut out) = (Http1::default(), Pool::default(), Told::default());
         for step in steps {
@@ -53,7 +67,7 @@ fn play(steps: &[Step<'_>]) -> String {
                 Closed => http.closed(Stamp(0), &mut pool, &mut out),
             }
         }
-        out.0
+        (out.0, out.1)
     };
     let whole = run(usize::MAX);
     for size in 1..8 {
@@ -212,6 +226,61 @@ fn until_close() {
     assert_eq!(play(&[C(GET), U(ten), Closed]).lines().last(), Some("1 ended 0/5"));
 }
 
+fn copy(body: &[u8], whole: bool) -> Copy {
+    (Some(body.to_vec()), whole)
+}
+
+/// The page tells which layer refused; a byte of another message in it, or of the coding, would make it unreadable.
+#[test]
+fn a_refusals_body_is_copied() {
+    let length = b"HTTP/1.1 401 No\r\nContent-Length: 5\r\n\r\nhello";
+    let chunked = b"HTTP/1.1 500 No\r\nTransfer-Encoding: chunked\r\n\r\n2;x=y\r\nhe\r\n3\r\nllo\r\n0\r\nT: u\r\n\r\n";
+    let closing = b"HTTP/1.0 403 No\r\n\r\nhello";
+    let all = copies(&[C(&GET.repeat(3)), U(length), U(chunked), U(closing), UpstreamEnd, Closed]);
+    assert_eq!(all, [copy(b"hello", true), copy(b"hello", true), copy(b"hello", true)]);
+    // The end of a body without a length is the server's FIN and nothing else.
+    assert_eq!(copies(&[C(GET), U(closing), Closed]), [copy(b"hello", false)]);
+    assert_eq!(copies(&[C(GET), U(&length[..length.len() - 1]), Closed]), [copy(b"hell", false)]);
+    assert_eq!(copies(&[C(GET), U(&length[..length.len() - 5]), Closed]), [(None, false)]);
+    let open = b"HTTP/1.1 404 No\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
+    assert_eq!(copies(&[C(GET), U(open), Closed]), [copy(b"hello", false)]);
+    // An answer during an upload: its copy waits for the request's end.
+    let post = b"POST / HTTP/1.1\r\nContent-Length: 6\r\n\r\n";
+    assert_eq!(copies(&[C(post), U(length), C(b"abc"), C(b"def"), C(GET)]), [copy(b"hello", true)]);
+    assert_eq!(copies(&[C(post), U(length), C(b"abc"), Closed]), [copy(b"hello", true)]);
+}
+
+/// What nobody reads must not be held, and an answer to HEAD has no body whatever its length says.
+#[test]
+fn other_bodies_are_not_copied() {
+    let head = b"HEAD / HTTP/1.1\r\n\r\n";
+    let no = b"HTTP/1.1 401 No\r\nContent-Length: 5\r\n\r\n";
+    let accepted = copies(&[C(head), U(no), C(GET), U(NO), C(AUTH), U(OK)]);
+    assert_eq!(accepted, [(None, true), (None, true), (None, false)]);
+    let unanswered = copies(&[C(AUTH), Closed]);
+    assert_eq!(unanswered, [(None, false)]);
+}
+
+/// A server may send gigabytes with a 404.
+#[test]
+fn a_copy_ends_at_its_limit() {
+    let body: Vec<u8> = (0..=u8::MAX).cycle().take(COPIED + 1).collect();
+    for length in [COPIED - 1, COPIED, COPIED + 1] {
+        let content = &body[..length];
+        let head = format!("HTTP/1.1 404 No\r\nContent-Length: {length}\r\n\r\n");
+        let mut chunked = b"HTTP/1.1 404 No\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+        for piece in content.chunks(1000) {
+            chunked.extend(format!("{:x}\r\n", piece.len()).bytes());
+            chunked.extend(piece);
+            chunked.extend(b"\r\n");
+        }
+        chunked.extend(b"0\r\n\r\n");
+        let kept = copy(&content[..length.min(COPIED)], length <= COPIED);
+        let all = copies(&[C(GET), U(head.as_bytes()), U(content), C(GET), U(&chunked), C(GET), U(NO)]);
+        assert_eq!(all, [kept.clone(), kept, (None, true)], "{length}");
+    }
+}
+
 /// A connection that closes on an AUTHENTICATE without an answer is a symptom of its own.
 #[test]
 fn closed_before_the_answer() {
@@ -365,6 +434,13 @@ fn boring_traffic_makes_no_buffers() {
     for _ in 0..100 {
         http.client(Stamp(0), AUTH, &mut pool, &mut out);
         http.upstream(Stamp(0), NO, &mut pool, &mut out);
+    }
+    assert_eq!((pool.created(), pool.spare()), (2, 2));
+    // Nor do copies of bodies come from it, or end in it.
+    for _ in 0..100 {
+        http.client(Stamp(0), GET, &mut pool, &mut out);
+        http.upstream(Stamp(0), b"HTTP/1.1 404 No\r\nContent-Length: 5\r\n\r\nhe", &mut pool, &mut out);
+        http.upstream(Stamp(0), b"llo", &mut pool, &mut out);
     }
     assert_eq!((pool.created(), pool.spare()), (2, 2));
     // Blind, a connection holds nothing either.

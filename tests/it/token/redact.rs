@@ -10,6 +10,16 @@ fn headers_are_redacted_by_kind() {
         ("User-Agent", "curl/8.0\x1b[31m", "curl/8.0\\x1b[31m"),
         ("X-Forwarded-For", "192.0.2.1", "192.0.2.1"),
         ("X-Forwarded-Access-Token", "secret", "<6 bytes>"),
+        (
+            "Forwarded",
+            "For=\"[2001:db8::1]:4711\";proto=https;token=Hunter2, for=192.0.2.1;by=_lb;host=a.example.test:8080",
+            "For=\"[2001:db8::1]:4711\";proto=https;token=<7 bytes>, for=192.0.2.1;by=_lb;host=a.example.test:8080",
+        ),
+        // A quote that hides a separator, is lost, or is followed by something.
+        ("Forwarded", "secret=\"a;for=b,c\\\";host=d\";for=x", "secret=<20 bytes>;for=x"),
+        ("Forwarded", "for=\"192.0.2.1;secret=Hunter2", "for=<25 bytes>"),
+        ("Forwarded", "for=\"192.0.2.1\"Hunter2, Hunter2", "for=<18 bytes>, <7 bytes>"),
+        ("Forwarded", "for=Bearer Hunter2", "for=<14 bytes>"),
         ("X-Api-Key", "secret", "<6 bytes>"),
         ("Persistent-Auth", "true", "true"),
         ("Authorization", "NTLM TlRMTVNTUAAB", "NTLM <token, 12 bytes>"),

@@ -4,10 +4,11 @@
 use serde::{Serialize, Serializer};
 
 use super::handshake::Place;
-use super::mirror::{Outcome, Proof};
+use super::mirror::{Basis, Outcome, PageAuthor, Proof};
+use super::page::PageDetail;
 use super::token::AuthField;
 use super::{Line, VERSION};
-use crate::model::{Stamp, TapId, event, http};
+use crate::model::{self, Stamp, TapId, event, http};
 
 /// A [`Line`] without copies.
 #[derive(Serialize)]
@@ -61,6 +62,18 @@ struct ResponseRef<'a> {
     version: &'a str,
     headers: Headers<'a>,
     body_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page: Option<PageRef<'a>>,
+}
+
+#[derive(Serialize)]
+struct PageRef<'a> {
+    author: PageAuthor,
+    basis: Basis,
+    sign: &'a str,
+    /// Few pages have one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<PageDetail>,
 }
 
 #[derive(Serialize)]
@@ -150,6 +163,7 @@ fn exchange(x: &event::Exchange) -> ExchangeRef<'_> {
             version: &r.version,
             headers: Headers(&r.headers),
             body_bytes: x.response_body,
+            page: r.page.as_ref().map(page),
         }),
         authorization: x.authorization.as_ref().map(Into::into),
         challenges: x.challenges.iter().map(Into::into).collect(),
@@ -160,6 +174,15 @@ fn exchange(x: &event::Exchange) -> ExchangeRef<'_> {
             end: x.times.end.map(Time),
         },
         leg: x.leg.as_deref(),
+    }
+}
+
+fn page(x: &model::page::Page) -> PageRef<'_> {
+    PageRef {
+        author: x.author.into(),
+        basis: x.basis.into(),
+        sign: &x.sign,
+        detail: x.detail.as_deref().map(Into::into),
     }
 }
 

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::page::Page;
 use super::text::{self, Unfit};
 use super::token::AuthField;
 use crate::model::{ConnectionId, event, http};
@@ -69,6 +70,9 @@ pub struct Response {
     /// Bytes of the body.
     #[serde(default)]
     pub body_bytes: u64,
+    /// What the body of a refusal tells: of statuses from 400 on, when the end was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<Page>,
 }
 
 /// When the parts of an exchange passed authtap.
@@ -94,6 +98,16 @@ fn to_headers(pairs: Vec<(String, String)>) -> Vec<http::Header> {
     pairs.into_iter().map(|(name, value)| http::Header { name, value }).collect()
 }
 
+fn to_response(r: Response) -> Result<http::Response, Unfit> {
+    Ok(http::Response {
+        status: r.status,
+        reason: r.reason,
+        version: r.version,
+        headers: to_headers(r.headers),
+        page: r.page.map(TryInto::try_into).transpose()?,
+    })
+}
+
 impl From<&event::Exchange> for Exchange {
     fn from(x: &event::Exchange) -> Self {
         Self {
@@ -113,6 +127,7 @@ impl From<&event::Exchange> for Exchange {
                 version: r.version.clone(),
                 headers: pairs(&r.headers),
                 body_bytes: x.response_body,
+                page: r.page.as_ref().map(Into::into),
             }),
             authorization: x.authorization.as_ref().map(Into::into),
             challenges: x.challenges.iter().map(Into::into).collect(),
@@ -149,12 +164,7 @@ impl TryFrom<Exchange> for event::Exchange {
             },
             interim: x.interim,
             response_body: x.response.as_ref().map_or(0, |r| r.body_bytes),
-            response: x.response.map(|r| http::Response {
-                status: r.status,
-                reason: r.reason,
-                version: r.version,
-                headers: to_headers(r.headers),
-            }),
+            response: x.response.map(to_response).transpose()?,
             authorization: x.authorization.map(TryInto::try_into).transpose()?,
             challenges: x.challenges.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             times,

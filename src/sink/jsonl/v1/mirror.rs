@@ -3,17 +3,17 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{event, finding, transport};
+use crate::model::{event, finding, page, transport};
 
 /// Declares a copy of an enum without fields, and the conversions both ways. A variant that is missing here or in the
 /// model does not compile.
 macro_rules! mirror {
-    ($(#[doc = $doc:literal])* $name:ident = $model:path { $($(#[doc = $vdoc:literal])* $variant:ident),+ $(,)? }) => {
+    ($(#[doc = $doc:literal])* $name:ident = $model:path { $($(#[$about:meta])* $variant:ident),+ $(,)? }) => {
         $(#[doc = $doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
         #[serde(rename_all = "kebab-case")]
         pub enum $name {
-            $($(#[doc = $vdoc])* $variant,)+
+            $($(#[$about])* $variant,)+
         }
 
         impl From<$model> for $name {
@@ -112,5 +112,25 @@ mirror! {
         TlsAlert,
         /// Another error.
         Error,
+    }
+}
+
+mirror! {
+    /// Which layer wrote the body of a refusal.
+    PageAuthor = page::PageAuthor {
+        /// HTTP.sys: IIS proper did not answer.
+        #[serde(rename = "http.sys")]
+        HttpSys,
+        /// IIS's custom error page, the same for each substatus.
+        IisCustom,
+        /// IIS's detailed error page.
+        IisDetailed,
+        /// The application, or another server.
+        Application,
+        /// There is no body.
+        #[serde(rename = "none")]
+        Nobody,
+        /// There is a body that was not or cannot be read.
+        Unread,
     }
 }
