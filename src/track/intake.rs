@@ -2,6 +2,7 @@
 
 use crate::iis::page::{self, Answer};
 use crate::model::ConnectionId;
+use crate::model::auth::{AuthField, Fault};
 use crate::model::event::Exchange;
 use crate::model::http::{Header, Request, Response};
 use crate::model::page::Page;
@@ -12,7 +13,7 @@ use crate::wire::observation::{Ended, RawExchange};
 /// Decodes and redacts one exchange; `None` when its request's head cannot be read.
 pub fn exchange(connection: ConnectionId, raw: &RawExchange, key: &Key) -> Option<Exchange> {
     let head = RequestHead::parse(raw.request.expose())?;
-    let mut authorization = None;
+    let mut authorization: Option<AuthField> = None;
     let mut request = Request {
         method: head.method.to_owned(),
         target: redact::target(head.target),
@@ -20,9 +21,18 @@ pub fn exchange(connection: ConnectionId, raw: &RawExchange, key: &Key) -> Optio
         headers: room_for(raw.request.expose()),
     };
     for field in head.fields() {
-        if authorization.is_none() && field.name.eq_ignore_ascii_case("authorization") {
+        if field.name.eq_ignore_ascii_case("authorization") {
             let (read, shown) = token::credentials_and_shown(&field.value, key);
-            authorization = Some(read);
+            match &mut authorization {
+                None => authorization = Some(read),
+                // RFC 9110 section 5.3 allows one line of it; which of several a server takes, nobody knows.
+                Some(first) => first.faults.push(Fault {
+                    offset: 0,
+                    field: "authorization".to_owned(),
+                    expected: "one field".to_owned(),
+                    got: format!("another one, of the scheme {}", read.scheme.name()),
+                }),
+            }
             request.headers.push(Header { name: field.name.to_owned(), value: shown });
             continue;
         }
@@ -92,4 +102,30 @@ fn header(field: &Field<'_>) -> Header {
 fn room_for(head: &[u8]) -> Vec<Header> {
     // A field takes some fifty bytes; a hostile head may be huge. Above a kilobyte, allocating is dearer.
     Vec::with_capacity((head.len() / 50).clamp(4, 20))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Secret;
+    use crate::model::event::Times;
+
+    /// Of two `Authorization` fields a server takes one and a proxy the other: that must be seen, and no secret with it.
+    #[test]
+    fn a_doubled_authorization_is_a_fault_of_the_first() {
+        let head = "GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Basic dTpodW50ZXIy\r\n\
+                    Authorization: Bearer hunter2hunter2\r\n\r\n";
+        let raw = RawExchange {
+            exchange: 1,
+            request: Secret::new(head.as_bytes().to_vec()),
+            response: None,
+            interim: Vec::new(),
+            times: Times::default(),
+        };
+        let read = exchange(ConnectionId(1), &raw, &Key([0; 16])).expect("an exchange");
+        let authorization = read.authorization.as_ref().expect("credentials");
+        assert_eq!(authorization.scheme.name(), "basic");
+        assert!(authorization.faults.iter().any(|f| f.got.contains("bearer")), "{authorization:?}");
+        assert!(!format!("{read:?}").contains("hunter2"));
+    }
 }
