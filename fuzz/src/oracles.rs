@@ -56,7 +56,7 @@ pub fn token(data: &[u8]) {
             write!(value, "{}", char::from(ALPHABET[n >> (18 - 6 * i) & 63])).expect("text");
         }
     }
-    while (value.len() - "Negotiate ".len()) % 4 != 0 {
+    while !(value.len() - "Negotiate ".len()).is_multiple_of(4) {
         value.push('=');
     }
     let field = token::credentials(value.as_bytes(), &KEY);

@@ -402,7 +402,6 @@ fn meaning(token: &Token, scheme: &Scheme) -> Option<&'static str> {
         Token::None if matches!(scheme, Scheme::Ntlm | Scheme::Negotiate | Scheme::Nego2) => {
             "From a server it is an offer: it would take this scheme, and no handshake has begun."
         }
-        Token::None => return None,
         Token::Ntlm(n) => match n.as_ref() {
             Ntlm::Negotiate(_) => {
                 "The client begins a logon. The server answers 401 with a CHALLENGE: that 401 is normal."

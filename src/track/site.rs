@@ -175,20 +175,18 @@ impl Site {
         if let GapWhat::SinkFailed { .. } = gap.what {
             return;
         }
-        match gap.connection {
-            Some(id) => match self.connections.get_mut(&id) {
-                Some(c) => {
-                    c.gap.get_or_insert(at);
-                    self.gaps.of_client(c.client_ip(), at);
-                }
-                None => self.gaps.of_all(at),
-            },
-            None => {
-                self.gaps.of_all(at);
-                for c in self.connections.values_mut() {
-                    c.gap.get_or_insert(at);
-                }
+        let Some(id) = gap.connection else {
+            self.gaps.of_all(at);
+            for c in self.connections.values_mut() {
+                c.gap.get_or_insert(at);
             }
+            return;
+        };
+        if let Some(c) = self.connections.get_mut(&id) {
+            c.gap.get_or_insert(at);
+            self.gaps.of_client(c.client_ip(), at);
+        } else {
+            self.gaps.of_all(at);
         }
     }
 

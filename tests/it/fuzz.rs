@@ -1,6 +1,7 @@
 //! The fuzz oracles on plain `cargo test`: every kept input, and the fixtures as seeds.
 
 #[path = "../../fuzz/src/oracles.rs"]
+#[allow(unreachable_pub, reason = "the fuzz package exports what is private here")]
 mod oracles;
 
 use std::fs;
