@@ -201,7 +201,11 @@ impl<'a> Lexer<'a> {
     }
 
     fn until_space_or(&mut self, end: u8) -> &'a [u8] {
-        self.take_while(|b| !is_space(b) && b != end)
+        // A ticket has thousands of bytes before the next space.
+        let rest = self.value.get(self.at..).unwrap_or_default();
+        let length = memchr::memchr3(b' ', b'\t', end, rest).unwrap_or(rest.len());
+        self.at = self.at.saturating_add(length);
+        rest.get(..length).unwrap_or_default()
     }
 
     /// Past what is neither word nor separator; a quoted string as a whole.
