@@ -39,16 +39,16 @@ pub(super) struct Blame {
 }
 
 impl Blame {
-    /// `an intermediary at 192.0.2.1 (…)` or `the client at 192.0.2.1, or a hop …`.
+    /// `most likely by an intermediary at 192.0.2.1 (…)` or `by the peer at 192.0.2.1, or a hop …`.
     pub(super) fn whom(&self) -> String {
         let at = self.one_peer.map(|ip| format!(" at {ip}")).unwrap_or_default();
         if self.signs.is_empty() {
             format!(
-                "the peer{at}: a client that mixes its connections, or an intermediary that pools them and shows no \
+                "by the peer{at}: a client that mixes its connections, or an intermediary that pools them and shows no \
                  other sign"
             )
         } else {
-            format!("an intermediary{at} that pools its connections ({})", self.signs.join("; "))
+            format!("most likely by an intermediary{at} that pools its connections ({})", self.signs.join("; "))
         }
     }
 }

@@ -23,8 +23,9 @@ finding! {
     ///
     /// ## Why it breaks
     /// IIS keeps the state of the handshake with the connection. On the other connection it has no challenge to check
-    /// the response against, and answers 401.1 with win32 status 2148074248 (0x80090308, SEC_E_INVALID_TOKEN). The
-    /// password is not the problem, and typing it again does not help.
+    /// the response against, and answers 401.1 with win32 status 2148074248 (0x80090308, SEC_E_INVALID_TOKEN). Where a
+    /// challenge of somebody else's waits on that connection, the response does not fit it, and the log may say 2148074252
+    /// as for a wrong password (seen on the simulator, not verified on IIS). Typing the password again does not help.
     ///
     /// ## Fix
     /// Whatever stands in front must keep one server connection for each client connection while Windows
@@ -130,7 +131,7 @@ fn crossed(turn: &Turn, view: &View<'_>, challenge: &Challenge, proof: LinkProof
         basis,
         format!(
             "{} {} because its AUTHENTICATE came on connection {}, while the CHALLENGE{server} that it answers went out \
-             on connection {}; the legs were mixed by {whom}.",
+             on connection {}; the legs were mixed {whom}.",
             capital(&who(turn)),
             failed(turn),
             e.connection,
@@ -172,7 +173,7 @@ fn unseen(
     Draft::new(
         basis,
         format!(
-            "{} {} on connection {}: its AUTHENTICATE answers {what}{named}, {unseen}; the legs were mixed by {whom}.",
+            "{} {} on connection {}: its AUTHENTICATE answers {what}{named}, {unseen}; the legs were mixed {whom}.",
             capital(&who(turn)),
             failed(turn),
             e.connection,
@@ -204,7 +205,7 @@ fn unlinked(turn: &Turn, view: &View<'_>, candidates: &[Challenge]) -> Draft {
         basis,
         format!(
             "{} {} on connection {}, which had no challenge waiting: its AUTHENTICATE belongs to another connection \
-             ({likely}); the message ({kind}) carries nothing that could prove which. The legs were probably mixed by \
+             ({likely}); the message ({kind}) carries nothing that could prove which. The legs were mixed \
              {whom}.",
             capital(&who(turn)),
             failed(turn),

@@ -24,7 +24,7 @@ finding! {
     /// though nobody typed a wrong password; the summary says how many of them were torn apart.
     ///
     /// ## Fix
-    /// - When the handshakes were torn apart or interleaved: mend that first (see those findings); the password is not the cause.
+    /// - When the handshakes were torn apart or interleaved: mend that first (see those findings); a right password is refused that way as well.
     /// - Otherwise find the client that repeats an old password: the evidence names the connections and their addresses. A service, a mapped drive or a phone keeps trying (*Services > Log On*, Credential Manager, scheduled tasks).
     /// - A locked account: *Active Directory Users and Computers > Account > Unlock account*, or `Unlock-ADAccount`; event 4740 on the domain controller names the machine that caused it.
     ///
@@ -127,7 +127,9 @@ impl Detect for Detector {
                     .to_owned()
             }
             0 => "each came whole, so it is most likely the account or its password".to_owned(),
-            n if n == count => "all of them were torn apart on the way, so the password is not the cause".to_owned(),
+            n if n == count => {
+                "all of them were torn apart on the way, which refuses a right password as well".to_owned()
+            }
             n => format!("{n} of them were torn apart on the way, and the others came whole"),
         };
         let span = user.refusals.front().map_or(0, |r| at.since(r.at).as_secs());
