@@ -105,12 +105,13 @@ fn round(legs: &[Legs], from: &mut i64, first: u32) -> Vec<Observation> {
                     request: Secret::new(request.clone()),
                     response: Some(Secret::new(response.clone())),
                     interim: Vec::new(),
-                    times: Times { request: at, request_head: at, response_head: Some(at), end: None },
+                    times: Times { request: at, request_head: at, response_head: Some(at), ..Times::default() },
                 };
                 all.push(Observation { at, what: Seen::Exchange(ConnectionId(number), Box::new(raw)) });
                 let refused = response.starts_with(b"HTTP/1.1 401");
                 let body = refused.then(|| Secret::new(PAGE.to_vec()));
-                let ended = Ended { exchange, request_body: 0, response_body: 341, body, body_whole: refused, end: at };
+                let ended =
+                    Ended { exchange, response_body: 341, body, body_whole: refused, end: at, ..Ended::default() };
                 all.push(Observation { at, what: Seen::Ended(ConnectionId(number), ended) });
             }
         }

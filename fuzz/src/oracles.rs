@@ -80,7 +80,7 @@ pub fn redact(data: &[u8]) {
         let mut parts = line.splitn(2, |b| *b == b':');
         let name = String::from_utf8_lossy(parts.next().unwrap_or_default()).into_owned();
         let value = parts.next().unwrap_or_default();
-        let shown = redact::header(&name, value);
+        let shown = redact::header(&name, value, &KEY);
         assert!(shown.len() <= 16 * value.len() + 256, "{} from {}", shown.len(), value.len());
         assert!(!shown.contains(['\r', '\n', '\0', '\x1b']), "{shown:?}");
         let target = redact::target(value);

@@ -71,6 +71,8 @@ pub struct Observe {
     pub challenge_memory: Option<String>,
     /// How many of them.
     pub challenges: Option<usize>,
+    /// How many clients, users and connections each finding remembers.
+    pub remembered: Option<usize>,
 }
 
 /// The capture file.

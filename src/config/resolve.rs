@@ -250,12 +250,14 @@ pub fn resolve(file: &file::File, origin: &Origin) -> Result<Config, Mistake> {
                 limits.challenge_memory,
             )?,
             challenges: o.challenges.unwrap_or(limits.challenges),
+            remembered: o.remembered.unwrap_or(limits.remembered),
         },
     };
     for (key, zero) in [
         ("observe.queue", observe.queue == 0),
         ("observe.lockout-threshold", observe.lockout_threshold == 0),
         ("observe.challenges", observe.limits.challenges == 0),
+        ("observe.remembered", observe.limits.remembered == 0),
     ] {
         if zero {
             return Err(origin.mistake(key, "0", "at least 1 is wanted"));

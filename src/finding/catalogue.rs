@@ -15,6 +15,11 @@ catalogue! {
     "insertion/proxy_certificate_breaks_epa.rs" => proxy_certificate_breaks_epa,
 }
 
+/// Slugs of the findings that explain others.
+pub fn roots() -> impl Iterator<Item = &'static str> {
+    ALL.iter().flat_map(|m| m.consequence_of.iter().copied())
+}
+
 /// One finding's identity by its slug.
 pub fn by_slug(slug: &str) -> Option<&'static super::Meta> {
     ALL.iter().find(|m| m.slug == slug).copied()

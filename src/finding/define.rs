@@ -11,6 +11,9 @@ macro_rules! finding {
         severity: $severity:ident,
         basis: $basis:ident,
         schemes: [$($scheme:literal),* $(,)?],
+        cause: $cause:ident,
+        consequence_of: [$($root:literal),* $(,)?],
+        $(denies_pairing: $denies:literal,)?
         since: $since:literal $(,)?
     ) => {
         /// Identity and page.
@@ -20,6 +23,9 @@ macro_rules! finding {
             severity: $crate::model::finding::Severity::$severity,
             basis: $crate::model::finding::Basis::$basis,
             schemes: &[$($scheme),*],
+            cause: $crate::finding::Cause::$cause,
+            consequence_of: &[$($root),*],
+            denies_pairing: false $(|| $denies)?,
             since: $since,
             page: concat!($($page, "\n"),+),
         };

@@ -16,6 +16,8 @@ pub trait Detect: Send {
     fn on_open(&mut self, _connection: &Connection, _view: &View<'_>, _out: &mut Raise<'_>) {}
     /// An exchange's response head (or its connection's end without one) passed.
     fn on_turn(&mut self, _turn: &Turn, _view: &View<'_>, _out: &mut Raise<'_>) {}
+    /// That exchange's last byte passed: its bodies' lengths and times are known, and a refusal's page.
+    fn on_end(&mut self, _turn: &Turn, _view: &View<'_>, _out: &mut Raise<'_>) {}
     /// A handshake was given up, long after its last exchange.
     fn on_given_up(&mut self, _handshake: &Handshake, _at: Stamp, _view: &View<'_>, _out: &mut Raise<'_>) {}
     /// A connection ended.
@@ -26,6 +28,10 @@ pub trait Detect: Send {
     fn on_stop(&mut self, _at: Stamp, _view: &View<'_>, _out: &mut Raise<'_>) {}
     /// How many entries it holds. Whoever remembers something says so here, and bounds it.
     fn entries(&self) -> usize {
+        0
+    }
+    /// How many entries were pushed out because there were too many.
+    fn forgotten(&self) -> u64 {
         0
     }
 }
@@ -94,19 +100,34 @@ pub struct Draft {
     basis: Basis,
     summary: String,
     scheme: Option<String>,
+    root: Option<&'static str>,
     evidence: Vec<Evidence>,
 }
 
 impl Draft {
     /// A draft with its primary evidence.
     pub fn new(basis: Basis, summary: impl Into<String>, primary: Evidence) -> Self {
-        Self { basis, summary: summary.into(), scheme: None, evidence: vec![Evidence { primary: true, ..primary }] }
+        Self {
+            basis,
+            summary: summary.into(),
+            scheme: None,
+            root: None,
+            evidence: vec![Evidence { primary: true, ..primary }],
+        }
     }
 
     /// The scheme of the case.
     #[must_use]
     pub fn scheme(mut self, scheme: Option<&str>) -> Self {
         self.scheme = scheme.map(str::to_owned);
+        self
+    }
+
+    /// The slug of the finding that explains this one, where the detector itself knows it. Otherwise it is found by
+    /// the evidence that both share ([`Meta::consequence_of`](super::Meta::consequence_of)).
+    #[must_use]
+    pub fn because(mut self, root: &'static str) -> Self {
+        self.root = Some(root);
         self
     }
 
@@ -166,6 +187,7 @@ impl Raise<'_> {
                 title: self.meta.title.to_owned(),
                 summary: draft.summary,
                 scheme: draft.scheme,
+                root: draft.root.map(str::to_owned),
                 connections,
                 evidence: draft.evidence,
                 fix: self.fix.get_or_insert_with(|| self.meta.fix()).clone(),

@@ -1,5 +1,6 @@
 //! Observations in, events out.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,10 @@ use std::time::Duration;
 use super::Meta;
 use super::catalogue;
 use super::detect::{Detect, Raise, View};
-use crate::model::event::{ConnectionClose, ConnectionOpen, Event, Exchange, Gap, HalfClose, Handshake, Start, What};
+use super::roots::Roots;
+use crate::model::event::{
+    ConnectionClose, ConnectionOpen, Event, Exchange, Gap, GapWhat, HalfClose, Handshake, Start, What,
+};
 use crate::model::finding::Finding;
 use crate::model::network::Network;
 use crate::model::{ConnectionId, ExchangeNo, Stamp};
@@ -65,8 +69,11 @@ pub struct Engine {
     key: Key,
     site: Site,
     detectors: Vec<Detecting>,
+    roots: Roots,
     /// Exchanges whose last byte has not passed, with the sequence number that they were taken in with.
     open: IdMap<ConnectionId, Vec<Open>>,
+    /// Ends of replayed exchanges that are still to come, by their sequence numbers.
+    ends: BTreeMap<u64, (Stamp, ConnectionId, ExchangeNo)>,
     seq: u64,
     /// The second up to which time has been told to the detectors.
     told_until: Stamp,
@@ -80,6 +87,8 @@ struct Detecting {
     raised: u64,
     /// The page's fix, once it was needed.
     fix: Option<String>,
+    /// It was told that its memory is full.
+    told_full: bool,
 }
 
 /// How much an engine remembers, to prove that it is bounded.
@@ -101,12 +110,36 @@ pub struct Footprint {
 struct Open {
     seq: u64,
     at: Stamp,
-    exchange: Arc<Exchange>,
+    what: OpenExchange,
+}
+
+enum OpenExchange {
+    Turn(Box<Turn>),
+    /// Its connection's opening was not seen, so nothing is drawn from it.
+    Unknown(Box<Exchange>),
 }
 
 impl Open {
+    fn exchange(&self) -> &Exchange {
+        match &self.what {
+            OpenExchange::Turn(turn) => &turn.exchange,
+            OpenExchange::Unknown(exchange) => exchange,
+        }
+    }
+
+    fn exchange_mut(&mut self) -> &mut Exchange {
+        match &mut self.what {
+            OpenExchange::Turn(turn) => Arc::make_mut(&mut turn.exchange),
+            OpenExchange::Unknown(exchange) => exchange,
+        }
+    }
+
     fn event(self) -> Event {
-        Event { seq: self.seq, at: self.at, what: What::Exchange(Box::new(Arc::unwrap_or_clone(self.exchange))) }
+        let exchange = match self.what {
+            OpenExchange::Turn(turn) => Box::new(Arc::unwrap_or_clone(turn.exchange)),
+            OpenExchange::Unknown(exchange) => exchange,
+        };
+        Event { seq: self.seq, at: self.at, what: What::Exchange(exchange) }
     }
 }
 
@@ -116,11 +149,17 @@ impl fmt::Debug for Engine {
     }
 }
 
+/// When an exchange was over in both directions.
+fn last_byte(response: Stamp, request: Option<Stamp>) -> Stamp {
+    request.map_or(response, |request| request.max(response))
+}
+
 /// One step, as the detectors are called.
 enum Step<'a> {
     Start(&'a Start),
     Opened(ConnectionId),
     Turn(&'a Turn),
+    End(&'a Turn),
     GivenUp(&'a Handshake),
     Closed(&'a Closed),
     Time,
@@ -136,9 +175,11 @@ impl Engine {
             settings,
             detectors: catalogue::detectors()
                 .into_iter()
-                .map(|(meta, detector)| Detecting { meta, detector, raised: 0, fix: None })
+                .map(|(meta, detector)| Detecting { meta, detector, raised: 0, fix: None, told_full: false })
                 .collect(),
+            roots: Roots::default(),
             open: IdMap::default(),
+            ends: BTreeMap::new(),
             seq: 0,
             told_until: Stamp(i64::MIN),
         }
@@ -151,13 +192,17 @@ impl Engine {
             challenges: self.site.challenges(),
             deadlines: self.site.deadlines(),
             exchanges: self.open.values().map(Vec::len).sum(),
-            detectors: self.detectors.iter().map(|d| d.detector.entries()).sum(),
+            detectors: self.detectors.iter().map(|d| d.detector.entries()).sum::<usize>() + self.roots.len(),
         }
     }
 
     /// Takes in one observation and appends what follows from it.
     pub fn observe(&mut self, observation: Observation, out: &mut Vec<Event>) {
-        let at = observation.at;
+        let at = match &observation.what {
+            // As a replay has it.
+            Seen::Ended(_, ended) => last_byte(ended.end, ended.request_end),
+            _ => observation.at,
+        };
         self.advance(at, out);
         match observation.what {
             Seen::Start(start) => self.start(&start, at, out),
@@ -178,20 +223,45 @@ impl Engine {
     /// derived anew, so an old capture is diagnosed by a newer catalogue.
     pub fn replay(&mut self, event: Event, out: &mut Vec<Event>) {
         let at = event.at;
+        self.replay_ends(event.seq, out);
         self.advance(at, out);
         match event.what {
             What::Start(start) => self.start(&start, at, out),
             What::ConnectionOpen(open) => self.opened(*open, at, out),
             What::Exchange(exchange) => {
                 let (connection, number) = (exchange.connection, exchange.exchange);
+                let (end_seq, ended) = (exchange.end_seq, exchange.times.end);
+                let ended = ended.map(|end| last_byte(end, exchange.times.request_end));
                 self.exchange(*exchange, at, out);
-                out.extend(self.take_open(connection, number).map(Open::event));
+                match (end_seq, ended) {
+                    (Some(end_seq), Some(ended)) => {
+                        self.ends.insert(end_seq, (ended, connection, number));
+                    }
+                    // A capture of an older version does not say in which order ends came.
+                    (None, Some(_)) => {
+                        if let Some(open) = self.take_open(connection, number) {
+                            self.over(open, out);
+                        }
+                    }
+                    (_, None) => {}
+                }
             }
             What::Gap(gap) => self.gap(gap, at, out),
             What::ConnectionHalfClose(half) => self.half_closed(half, at, out),
             What::ConnectionClose(close) => self.closed(*close, at, out),
             What::Stop(_) => self.finish(at, out),
             What::Handshake(_) | What::Finding(_) => {}
+        }
+    }
+
+    /// Takes in the ends, of exchanges that were replayed, that came before the event numbered `before`.
+    fn replay_ends(&mut self, before: u64, out: &mut Vec<Event>) {
+        while let Some(first) = self.ends.first_entry().filter(|e| *e.key() < before) {
+            let (at, connection, number) = first.remove();
+            self.advance(at, out);
+            if let Some(open) = self.take_open(connection, number) {
+                self.over(open, out);
+            }
         }
     }
 
@@ -207,6 +277,25 @@ impl Engine {
         if second > self.told_until {
             self.told_until = second;
             self.step(&Step::Time, second, out);
+            self.tell_limits(second, out);
+        }
+    }
+
+    /// Tells once of each memory that it is full.
+    fn tell_limits(&mut self, at: Stamp, out: &mut Vec<Event>) {
+        let most = u64::try_from(self.settings.limits.remembered).unwrap_or(u64::MAX);
+        let full: Vec<&'static str> = self
+            .detectors
+            .iter_mut()
+            .filter(|d| !d.told_full && d.detector.forgotten() > 0)
+            .map(|d| {
+                d.told_full = true;
+                d.meta.slug
+            })
+            .collect();
+        for slug in full {
+            let what = GapWhat::LimitReached { memory: slug.to_owned(), most };
+            self.gap(Gap { connection: None, what }, at, out);
         }
     }
 
@@ -261,7 +350,7 @@ impl Engine {
         // The exchange keeps the number of this moment, though it is told when its last byte has passed.
         self.seq += 1;
         let seq = self.seq;
-        let exchange = match self.site.exchange(exchange) {
+        let what = match self.site.exchange(exchange) {
             Ok(mut turn) => {
                 // The handshake is told before what was found in it, which looks at it first.
                 let place = out.len();
@@ -273,38 +362,56 @@ impl Engine {
                 if let (Some(seq), Some(handshake)) = (handshake_seq, turn.handshake.take()) {
                     out.insert(place, Event { seq, at, what: What::Handshake(Box::new(handshake)) });
                 }
-                turn.exchange
+                OpenExchange::Turn(Box::new(turn))
             }
             // Its opening was not seen (a gap): it is recorded, and nothing is drawn from it.
-            Err(exchange) => Arc::new(*exchange),
+            Err(exchange) => OpenExchange::Unknown(exchange),
         };
-        self.open.entry(connection).or_default().push(Open { seq, at, exchange });
+        self.open.entry(connection).or_default().push(Open { seq, at, what });
     }
 
     /// Tells what is still open on a connection before an exchange.
     fn flush_open(&mut self, connection: ConnectionId, before: ExchangeNo, out: &mut Vec<Event>) {
         if let Some(list) = self.open.get_mut(&connection) {
-            out.extend(list.extract_if(.., |o| o.exchange.exchange < before).map(Open::event));
+            out.extend(list.extract_if(.., |o| o.exchange().exchange < before).map(Open::event));
         }
     }
 
     fn take_open(&mut self, connection: ConnectionId, number: ExchangeNo) -> Option<Open> {
         // The list stays: its connection will have more.
         let list = self.open.get_mut(&connection)?;
-        let index = list.iter().position(|o| o.exchange.exchange == number)?;
+        let index = list.iter().position(|o| o.exchange().exchange == number)?;
         Some(list.remove(index))
     }
 
     fn ended(&mut self, connection: ConnectionId, ended: &Ended, out: &mut Vec<Event>) {
         let Some(mut open) = self.take_open(connection, ended.exchange) else { return };
-        let exchange = Arc::make_mut(&mut open.exchange);
+        let exchange = open.exchange_mut();
         exchange.request_body = ended.request_body;
         exchange.response_body = ended.response_body;
+        exchange.times.request_body = ended.request_body_at;
+        exchange.times.request_end = ended.request_end;
+        exchange.times.response_body = ended.response_body_at;
         exchange.times.end = Some(ended.end);
         if let Some(response) = &mut exchange.response {
             response.page = intake::page(response, &exchange.request.method, ended);
         }
-        out.push(open.event());
+        self.over(open, out);
+    }
+
+    /// An exchange's end is known: it is told, and what follows from its bodies is drawn.
+    fn over(&mut self, mut open: Open, out: &mut Vec<Event>) {
+        self.seq += 1;
+        let end_seq = Some(self.seq);
+        open.exchange_mut().end_seq = end_seq;
+        let place = out.len();
+        if let OpenExchange::Turn(turn) = &open.what {
+            let times = &turn.exchange.times;
+            let at = times.end.map_or(open.at, |end| last_byte(end, times.request_end));
+            self.step(&Step::End(turn), at, out);
+        }
+        // The exchange is told before what was found in it, which looks at it first.
+        out.insert(place, open.event());
     }
 
     /// Something was not seen. Also for gaps that the observer itself finds (a sink that fails).
@@ -357,6 +464,7 @@ impl Engine {
                     }
                 }
                 Step::Turn(turn) => detector.on_turn(turn, &view, out),
+                Step::End(turn) => detector.on_end(turn, &view, out),
                 Step::GivenUp(handshake) => detector.on_given_up(handshake, at, &view, out),
                 Step::Closed(closed) => detector.on_close(closed, at, &view, out),
                 Step::Time => detector.on_time(at, &view, out),
@@ -366,6 +474,9 @@ impl Engine {
             of.raised = raise.raised;
         }
         self.site.totals_mut().findings += raised;
+        if !found.is_empty() {
+            self.roots.relate(&mut found);
+        }
         for (at, finding) in found {
             self.tell(at, What::Finding(Box::new(finding)), out);
         }

@@ -6,10 +6,14 @@
 #[macro_use]
 mod define;
 pub mod catalogue;
+mod cause;
 mod detect;
 mod engine;
 mod hops;
+mod memory;
+mod roots;
 
+pub use cause::Cause;
 pub use detect::{Detect, Draft, Place, Raise, View};
 pub use engine::{Engine, Footprint, Settings};
 
@@ -28,6 +32,13 @@ pub struct Meta {
     pub basis: Basis,
     /// Schemes it is about, as handshakes name them; empty for any.
     pub schemes: &'static [&'static str],
+    /// Whose fault it is.
+    pub cause: Cause,
+    /// Findings that explain it, strongest first: where one of them rests on an exchange that this one rests on too,
+    /// this one is told as its consequence.
+    pub consequence_of: &'static [&'static str],
+    /// It denies that handshakes stay on their connections.
+    pub denies_pairing: bool,
     /// The version it came with.
     pub since: &'static str,
     /// The page, Markdown, with the headings of [`Meta::HEADINGS`].

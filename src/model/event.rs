@@ -88,8 +88,8 @@ pub struct Exchange {
     pub response: Option<Response>,
     /// Bytes of the response's body.
     pub response_body: u64,
-    /// Status codes of the interim (1xx) responses before it.
-    pub interim: Vec<u16>,
+    /// The interim (1xx) responses before it.
+    pub interim: Vec<Interim>,
     /// The credentials of the request.
     pub authorization: Option<AuthField>,
     /// The challenges (or the final token) of the response.
@@ -98,6 +98,18 @@ pub struct Exchange {
     pub times: Times,
     /// What it was in its handshake: a name of `track::handshake`'s meanings, such as `challenge` or `logon`.
     pub leg: Option<String>,
+    /// The number of the moment when its end was taken in, in the order of [`Event::seq`]; what is drawn from its bodies
+    /// is drawn then. `None` when its end was not seen.
+    pub end_seq: Option<u64>,
+}
+
+/// An interim response (RFC 9110 section 15.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Interim {
+    /// Its status code.
+    pub status: u16,
+    /// When its head was complete; `None` where a capture does not say.
+    pub at: Option<Stamp>,
 }
 
 /// When the parts of an exchange passed authtap.
@@ -107,8 +119,14 @@ pub struct Times {
     pub request: Stamp,
     /// Last byte of the request's head.
     pub request_head: Stamp,
+    /// First byte of the request's body; `None` when it has none, or none of it came.
+    pub request_body: Option<Stamp>,
+    /// Last byte of the request; `None` when it did not come whole.
+    pub request_end: Option<Stamp>,
     /// Last byte of the response's head.
     pub response_head: Option<Stamp>,
+    /// First byte of the response's body.
+    pub response_body: Option<Stamp>,
     /// Last byte of the response.
     pub end: Option<Stamp>,
 }
@@ -212,6 +230,14 @@ pub enum GapWhat {
     ObserverLost {
         /// The failure, in words.
         why: String,
+    },
+    /// A memory is full, and its oldest entries are forgotten: what needs them will not be found. Nothing is missing
+    /// from the events themselves.
+    LimitReached {
+        /// What was remembered, such as a finding's slug.
+        memory: String,
+        /// So many entries are kept.
+        most: u64,
     },
     /// A sink could not write; so many events are missing from it.
     SinkFailed {

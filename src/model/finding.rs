@@ -80,6 +80,8 @@ pub struct Finding {
     pub summary: String,
     /// `ntlm`, `kerberos`, `basic` …, when the case has one.
     pub scheme: Option<String>,
+    /// The slug of the finding whose consequence this one is: mending that one mends this one.
+    pub root: Option<String>,
     /// The connections that the case is about, the primary evidence's first.
     pub connections: Vec<ConnectionId>,
     /// Exactly one primary, and it comes first.

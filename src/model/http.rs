@@ -51,6 +51,14 @@ impl Request {
     }
 }
 
+impl Request {
+    /// Names of its cookies, each with what stands for its value: equal for equal values within one run.
+    pub fn cookies(&self) -> impl Iterator<Item = (&str, &str)> {
+        let fields = self.headers.iter().filter(|h| h.name.eq_ignore_ascii_case("cookie"));
+        fields.flat_map(|h| h.value.split("; ")).filter_map(|pair| pair.split_once('='))
+    }
+}
+
 impl Response {
     /// The first value of a field, by case-insensitive name.
     pub fn header(&self, name: &str) -> Option<&str> {

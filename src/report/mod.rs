@@ -2,7 +2,6 @@
 //!
 //! Pure: nothing here prints, reads a clock or knows a file.
 
-pub mod cause;
 pub mod decode;
 pub mod explain;
 pub mod terminal;
@@ -11,4 +10,5 @@ pub mod v1;
 pub mod view;
 
 mod pairing;
+mod roots;
 mod seen;

@@ -182,6 +182,14 @@ impl<'a> Page<'a> {
         self.out.push('\n');
         self.indented("Fix:");
         wrap(&mut self.out, &group.fix, WIDTH, "    ", "    ");
+        if !group.consequences.is_empty() {
+            self.out.push('\n');
+            self.indented("What follows from it, and goes with it:");
+            for c in &group.consequences {
+                let text = format!("{} ({}, {}): {}", c.slug, c.severity.name(), times(c.count), c.summary);
+                wrap(&mut self.out, &text, WIDTH, "  - ", "    ");
+            }
+        }
     }
 
     fn evidence(&mut self, tap: &TapId, evidence: &Evidence) {

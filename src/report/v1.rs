@@ -38,7 +38,7 @@ pub struct Report {
     pub handshakes: Counts,
     /// Handshakes by scheme and outcome.
     pub schemes: BTreeMap<String, Counts>,
-    /// Findings, the worst first.
+    /// Findings, the worst first; each is followed by those that it explains, which name it as their `root`.
     pub findings: Vec<FindingFacts>,
     /// Whether handshakes stayed on their connections.
     pub pairing: PairingFacts,
@@ -96,9 +96,12 @@ pub struct FindingFacts {
     /// How authtap knows.
     #[cfg_attr(feature = "shell", schemars(extend("enum" = ["observed", "inferred", "suspected"])))]
     pub basis: &'static str,
-    /// Where the fault lies: `connections` (what is between clients and IIS), `server`, `client`, `credentials`,
-    /// `authtap`, `other`.
+    /// Where the fault lies: `connections` (what is between clients and IIS mixes or cuts them), `intermediary` (a hop
+    /// that changes messages), `server`, `permission`, `directory`, `client`, `credentials`, `authtap`, `other`.
     pub cause: &'static str,
+    /// The slug of the finding that explains this one: mending that one mends this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub root: Option<String>,
     /// The defect.
     pub title: String,
     /// How often.
@@ -252,7 +255,7 @@ impl From<&View> for Report {
             clients: x.clients,
             handshakes: x.handshakes.into(),
             schemes: x.schemes.iter().map(|(scheme, outcomes)| (scheme.clone(), (*outcomes).into())).collect(),
-            findings: x.findings.iter().map(Into::into).collect(),
+            findings: x.findings.iter().flat_map(|g| [g].into_iter().chain(&g.consequences)).map(Into::into).collect(),
             pairing: PairingFacts {
                 verified: x.pairing.verified,
                 because: x.pairing.because.clone(),
@@ -319,6 +322,7 @@ impl From<&Group> for FindingFacts {
             severity: x.severity.name(),
             basis: x.basis.name(),
             cause: x.cause.name(),
+            root: x.root.clone(),
             title: x.title.clone(),
             count: x.count,
             first_at: x.first_at.to_string(),

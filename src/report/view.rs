@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::cause::Cause;
 pub use super::pairing::Pairing;
+use super::roots;
 use super::seen::Seen;
+use crate::finding::{Cause, catalogue};
 use crate::model::event::{Event, GapWhat, Handshake, Outcome, Start, Totals, What};
 use crate::model::finding::{Basis, Evidence, Finding, Severity};
 use crate::model::{ConnectionId, Stamp, TapId};
@@ -42,7 +43,7 @@ pub struct View {
     pub handshakes: Outcomes,
     /// Handshakes by scheme and outcome.
     pub schemes: BTreeMap<String, Outcomes>,
-    /// Findings, the worst first.
+    /// Findings, the worst first; what another one explains stands under that one.
     pub findings: Vec<Group>,
     /// Whether handshakes stayed on their connections.
     pub pairing: Pairing,
@@ -137,6 +138,10 @@ pub struct Group {
     pub connections: Vec<(TapId, ConnectionId)>,
     /// That case's evidence, its primary one first, then the primary evidence of some other cases.
     pub evidence: Vec<(TapId, Evidence)>,
+    /// The slug of the finding whose consequence these cases are.
+    pub root: Option<String>,
+    /// Findings that this one explains; they go when this one is mended. One level deep.
+    pub consequences: Vec<Self>,
 }
 
 /// What was not seen.
@@ -164,7 +169,7 @@ impl View {
 
     /// The worst finding's severity, for `--fail-on`.
     pub fn worst(&self) -> Option<Severity> {
-        self.findings.iter().map(|g| g.severity).max()
+        self.findings.iter().flat_map(|g| g.consequences.iter().chain([g])).map(|g| g.severity).max()
     }
 }
 
@@ -176,7 +181,8 @@ pub struct Builder {
     clients: BTreeSet<IpAddr>,
     refusals: u64,
     schemes: BTreeMap<String, Outcomes>,
-    groups: BTreeMap<String, Cases>,
+    /// By slug, and by the root whose consequences they are.
+    groups: BTreeMap<(String, Option<String>), Cases>,
     pairing: Pairing,
     own_answers: BTreeMap<(u16, String), Own>,
     gaps: u64,
@@ -240,6 +246,10 @@ impl Builder {
                 }
             }
             What::Exchange(x) => {
+                // Its end has a number of its own.
+                if let Some(end) = x.end_seq.filter(|_| event.seq != 0) {
+                    count.seen.insert(end);
+                }
                 count.recorded += 1;
                 if x.response.as_ref().is_some_and(|r| r.status == 401) {
                     self.refusals += 1;
@@ -254,9 +264,12 @@ impl Builder {
                     GapWhat::Unparsable { .. } => {
                         count.blind.extend(x.connection);
                     }
-                    GapWhat::ObserverLost { .. } | GapWhat::SinkFailed { .. } => {}
+                    GapWhat::ObserverLost { .. } | GapWhat::LimitReached { .. } | GapWhat::SinkFailed { .. } => {}
                 }
-                self.gaps += 1;
+                // Nothing is missing from what was seen then.
+                if !matches!(x.what, GapWhat::LimitReached { .. }) {
+                    self.gaps += 1;
+                }
                 self.told.insert((at, tap.clone(), event.seq, x.connection, gap_in_words(&x.what)));
                 if self.told.len() > MAX_GAPS {
                     self.told.pop_last();
@@ -296,7 +309,8 @@ impl Builder {
     }
 
     fn finding(&mut self, tap: &TapId, event: &Event, finding: &Finding) {
-        let cases = self.groups.entry(finding.slug.clone()).or_insert_with(|| Cases {
+        let key = (finding.slug.clone(), finding.root.clone());
+        let cases = self.groups.entry(key).or_insert_with(|| Cases {
             count: 0,
             severity: finding.severity,
             first_at: event.at,
@@ -362,19 +376,16 @@ impl Builder {
             .iter()
             .map(|(at, tap, _, connection, why)| (tap.clone(), *connection, *at, why.clone()))
             .collect();
-        view.findings = self.groups.iter().filter_map(|(slug, cases)| group(slug, cases)).collect();
-        view.findings.sort_by(|a, b| {
-            let key = |g: &Group| std::cmp::Reverse((g.severity, g.basis, g.count));
-            key(a).cmp(&key(b)).then_with(|| a.first_at.cmp(&b.first_at)).then_with(|| a.slug.cmp(&b.slug))
-        });
-        let against = view.findings.iter().any(|g| Cause::breaks_pairing(&g.slug));
+        let groups = self.groups.iter().filter_map(|((slug, root), cases)| group(slug, root.as_deref(), cases));
+        view.findings = roots::nested(groups.collect());
+        let against = self.groups.keys().any(|(slug, _)| catalogue::by_slug(slug).is_some_and(|m| m.denies_pairing));
         let gaps = view.blind.gaps > 0 || view.blind.connections > 0 || view.blind.dropped > 0;
         view.pairing.judge(view.handshakes.broken, against, gaps);
         view
     }
 }
 
-fn group(slug: &str, cases: &Cases) -> Option<Group> {
+fn group(slug: &str, root: Option<&str>, cases: &Cases) -> Option<Group> {
     let ((_, _, tap, _), best) = cases.best.first_key_value()?;
     let mut connections: Vec<_> = best.connections.iter().map(|c| (tap.clone(), *c)).collect();
     for place in &cases.connections {
@@ -397,7 +408,7 @@ fn group(slug: &str, cases: &Cases) -> Option<Group> {
     evidence.truncate(MAX_EVIDENCE);
     Some(Group {
         slug: slug.to_owned(),
-        cause: Cause::of(slug),
+        cause: catalogue::by_slug(slug).map_or(Cause::Other, |m| m.cause),
         severity: cases.severity,
         basis: best.basis,
         title: best.title.clone(),
@@ -409,6 +420,8 @@ fn group(slug: &str, cases: &Cases) -> Option<Group> {
         fix: best.fix.clone(),
         connections,
         evidence,
+        root: root.map(str::to_owned),
+        consequences: Vec::new(),
     })
 }
 
@@ -423,6 +436,11 @@ fn gap_in_words(what: &GapWhat) -> String {
         }
         GapWhat::ObserverLost { why } => {
             format!("authtap's observer failed and was started anew: {why}")
+        }
+        GapWhat::LimitReached { memory, most } => {
+            format!(
+                "the memory of {memory} is full ({most} entries): its oldest are forgotten, and may be missing from findings"
+            )
         }
         GapWhat::SinkFailed { sink, dropped, why } => {
             format!("{dropped} events are missing from the {sink}: {why}")

@@ -314,6 +314,12 @@ impl Trace {
                 authtap.gap.what = "observer-lost",
                 "the observer failed and was started anew ({why}); the traffic was not held up"
             ),
+            GapWhat::LimitReached { memory, most } => warn!(
+                authtap.gap.what = "limit-reached",
+                authtap.gap.memory = memory,
+                authtap.gap.most = most,
+                "the memory of {memory} is full ({most} entries): its oldest are forgotten"
+            ),
             GapWhat::SinkFailed { sink, dropped, why } => warn!(
                 authtap.connection = connection,
                 authtap.gap.what = "sink-failed",
@@ -404,6 +410,7 @@ const fn gap_name(what: &GapWhat) -> &'static str {
         GapWhat::QueueFull { .. } => "queue-full",
         GapWhat::Unparsable { .. } => "unparsable",
         GapWhat::ObserverLost { .. } => "observer-lost",
+        GapWhat::LimitReached { .. } => "limit-reached",
         GapWhat::SinkFailed { .. } => "sink-failed",
     }
 }

@@ -11,6 +11,8 @@ use super::Key;
 pub(super) enum Kind {
     /// MachineID of an NTLM Single_Host_Data (MS-NLMP section 2.2.2.2).
     Machine,
+    /// A cookie, its name and value (RFC 6265 section 4.2).
+    Cookie,
     /// The ciphertext of a Kerberos ticket (RFC 4120 section 5.3).
     Ticket,
     /// A whole AP-REQ (RFC 4120 section 5.5.1): the same one twice is a replay.
@@ -21,6 +23,7 @@ impl Kind {
     const fn label(self) -> &'static [u8] {
         match self {
             Self::Machine => b"authtap machine\0",
+            Self::Cookie => b"authtap cookie\0",
             Self::Ticket => b"authtap ticket\0",
             Self::Request => b"authtap request\0",
         }

@@ -11,13 +11,15 @@ mod url;
 
 use std::fmt::Write as _;
 
+use super::Key;
 use super::field::Auth;
 
 /// Longer than the name of any field that is known here.
 const NAME_LIMIT: usize = 64;
 
-/// A field's value as an event may hold it.
-pub fn header(name: &str, value: &[u8]) -> String {
+/// A field's value as an event may hold it. A cookie's value is told by its size and its fingerprint: the same cookie on
+/// two connections is most likely the same client.
+pub fn header(name: &str, value: &[u8], key: &Key) -> String {
     let mut lower = [0; NAME_LIMIT];
     let Some(lower) = lower.get_mut(..name.len()) else { return size(value) };
     lower.copy_from_slice(name.as_bytes());
@@ -26,8 +28,8 @@ pub fn header(name: &str, value: &[u8]) -> String {
         "authorization" | "proxy-authorization" => credentials::credentials(value),
         "www-authenticate" | "proxy-authenticate" => credentials::challenges(value),
         "authentication-info" | "proxy-authentication-info" => credentials::info(value),
-        "cookie" => credentials::cookie(value),
-        "set-cookie" => credentials::set_cookie(value),
+        "cookie" => credentials::cookie(value, key),
+        "set-cookie" => credentials::set_cookie(value, key),
         "forwarded" => forwarded::hops(value),
         name if kept::is_kept(name) => shown(value),
         name if kept::is_url(name) => url::reference(value),

@@ -36,7 +36,7 @@ pub fn exchange(connection: ConnectionId, raw: &RawExchange, key: &Key) -> Optio
             request.headers.push(Header { name: field.name.to_owned(), value: shown });
             continue;
         }
-        request.headers.push(header(&field));
+        request.headers.push(header(&field, key));
     }
     let (mut response, mut challenges) = (None, Vec::new());
     if let Some((bytes, head)) =
@@ -50,7 +50,7 @@ pub fn exchange(connection: ConnectionId, raw: &RawExchange, key: &Key) -> Optio
                 headers.push(Header { name: field.name.to_owned(), value: shown });
                 continue;
             }
-            headers.push(header(&field));
+            headers.push(header(&field, key));
         }
         response = Some(Response {
             status: head.status,
@@ -72,6 +72,7 @@ pub fn exchange(connection: ConnectionId, raw: &RawExchange, key: &Key) -> Optio
         challenges,
         times: raw.times,
         leg: None,
+        end_seq: None,
     })
 }
 
@@ -94,8 +95,8 @@ pub fn page(response: &Response, to: &str, ended: &Ended) -> Option<Page> {
     }))
 }
 
-fn header(field: &Field<'_>) -> Header {
-    Header { name: field.name.to_owned(), value: redact::header(field.name, &field.value) }
+fn header(field: &Field<'_>, key: &Key) -> Header {
+    Header { name: field.name.to_owned(), value: redact::header(field.name, &field.value, key) }
 }
 
 /// An empty list with room for about the fields of a head.

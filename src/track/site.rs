@@ -34,11 +34,13 @@ pub struct Limits {
     pub challenge_memory: Duration,
     /// How many CHALLENGEs are remembered.
     pub challenges: usize,
+    /// How many entries each finding remembers: clients, users, connections.
+    pub remembered: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { challenge_memory: Duration::from_mins(10), challenges: 65_536 }
+        Self { challenge_memory: Duration::from_mins(10), challenges: 65_536, remembered: 20_000 }
     }
 }
 
@@ -170,9 +172,9 @@ impl Site {
         match &gap.what {
             GapWhat::QueueFull { dropped } => self.totals.dropped += dropped,
             GapWhat::Unparsable { .. } => self.totals.blind += 1,
-            GapWhat::ObserverLost { .. } | GapWhat::SinkFailed { .. } => {}
+            GapWhat::ObserverLost { .. } | GapWhat::LimitReached { .. } | GapWhat::SinkFailed { .. } => {}
         }
-        if let GapWhat::SinkFailed { .. } = gap.what {
+        if let GapWhat::LimitReached { .. } | GapWhat::SinkFailed { .. } = gap.what {
             return;
         }
         let Some(id) = gap.connection else {

@@ -7,7 +7,8 @@ use super::challenges::{Challenge, Verdict};
 use super::client::NamedClient;
 use super::connection::Logon;
 use super::handshake::{Event, Meaning, Transition};
-use crate::model::auth::{AuthField, Ntlm, NtlmAuthenticate, NtlmResponse};
+use crate::model::Stamp;
+use crate::model::auth::{AuthField, Ntlm, NtlmAuthenticate, NtlmResponse, Scheme};
 use crate::model::event::{Exchange, Handshake};
 use crate::model::http::Response;
 
@@ -51,6 +52,47 @@ pub struct Turn {
 }
 
 impl Turn {
+    /// When the response's head was complete; of an exchange without a response, when the request's was.
+    pub fn at(&self) -> Stamp {
+        self.exchange.times.response_head.unwrap_or(self.exchange.times.request_head)
+    }
+
+    /// The first value of a field of the request.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.exchange.request.header(name)
+    }
+
+    /// The first value of a field of the response.
+    pub fn response_header(&self, name: &str) -> Option<&str> {
+        self.response()?.header(name)
+    }
+
+    /// The request's target up to its query.
+    pub fn path(&self) -> &str {
+        let target = &self.exchange.request.target;
+        target.split_once('?').map_or(target, |(path, _)| path)
+    }
+
+    /// `GET /app?id=<2 bytes>`.
+    pub fn request_line(&self) -> String {
+        format!("{} {}", self.exchange.request.method, self.exchange.request.target)
+    }
+
+    /// `the logon of EXAMPLE\\alice`, or `a logon`.
+    pub fn whose_logon(&self) -> String {
+        self.user.as_ref().map_or_else(|| "a logon".to_owned(), |u| format!("the logon of {u}"))
+    }
+
+    /// The response offers a scheme.
+    pub fn offers(&self, scheme: &Scheme) -> bool {
+        self.exchange.challenges.iter().any(|c| c.scheme == *scheme)
+    }
+
+    /// The response offers `Negotiate` or `NTLM`.
+    pub fn offers_windows(&self) -> bool {
+        self.offers(&Scheme::Negotiate) || self.offers(&Scheme::Ntlm)
+    }
+
     /// What it meant.
     pub const fn meaning(&self) -> Meaning {
         self.answered.meaning

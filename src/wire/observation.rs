@@ -1,6 +1,6 @@
 //! What a tap hands to the observer: raw heads of what matters, openings, ends and gaps.
 
-use crate::model::event::{ConnectionClose, ConnectionOpen, Gap, HalfClose, Start, Times};
+use crate::model::event::{ConnectionClose, ConnectionOpen, Gap, HalfClose, Interim, Start, Times};
 use crate::model::{ConnectionId, ExchangeNo, Secret, Stamp};
 
 /// One thing that was seen.
@@ -41,9 +41,9 @@ pub struct RawExchange {
     pub request: Secret<Vec<u8>>,
     /// The final response's head; `None` when the connection ended before it.
     pub response: Option<Secret<Vec<u8>>>,
-    /// Status codes of the interim responses before it (RFC 9110 section 15.2), at most 64.
-    pub interim: Vec<u16>,
-    /// When its parts passed; `end` is not yet known.
+    /// The interim responses before it (RFC 9110 section 15.2), at most 64.
+    pub interim: Vec<Interim>,
+    /// When its parts passed; what comes after the response's head is not yet known.
     pub times: Times,
 }
 
@@ -64,6 +64,12 @@ pub struct Ended {
     pub body: Option<Secret<Vec<u8>>>,
     /// The response came to its end, and all of its body is in `body`.
     pub body_whole: bool,
+    /// First byte of the request's body.
+    pub request_body_at: Option<Stamp>,
+    /// Last byte of the request; `None` when it did not come whole.
+    pub request_end: Option<Stamp>,
+    /// First byte of the response's body.
+    pub response_body_at: Option<Stamp>,
     /// Last byte of the response; the connection's end when that cut it.
     pub end: Stamp,
 }

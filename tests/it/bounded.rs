@@ -66,7 +66,7 @@ impl Story {
             request: Secret::new(request.into_bytes()),
             response: Some(Secret::new(response.into_bytes())),
             interim: Vec::new(),
-            times: Times { request: at, request_head: at, response_head: Some(at), end: None },
+            times: Times { request: at, request_head: at, response_head: Some(at), ..Times::default() },
         };
         self.see(Seen::Exchange(ConnectionId(n), Box::new(raw)));
     }
@@ -123,7 +123,12 @@ fn connections_that_vanish_leave_nothing() {
     story.engine.finish(Stamp(story.now), &mut story.told);
     assert_eq!(story.abandoned(), CONNECTIONS);
     assert!(matches!(&story.told.last().unwrap().what, What::Stop(t) if t.abandoned == CONNECTIONS as u64));
-    let mut seqs: Vec<u64> = story.told.iter().map(|e| e.seq).collect();
+    // An exchange's end has a number of its own.
+    let ends = story.told.iter().filter_map(|e| match &e.what {
+        What::Exchange(x) => x.end_seq,
+        _ => None,
+    });
+    let mut seqs: Vec<u64> = story.told.iter().map(|e| e.seq).chain(ends).collect();
     seqs.sort_unstable();
     assert!(seqs.iter().zip(1..).all(|(a, b)| *a == b), "each event has its own number, without holes");
 }

@@ -52,6 +52,19 @@ fn every_page_is_whole_and_every_file_registered() {
     }
 }
 
+/// A finding that names a root which does not exist, or that explains its own explanation, hides what is wrong.
+#[test]
+fn the_order_of_suppression_names_findings_and_has_no_circle() {
+    fn reaches(from: &str, to: &str, depth: usize) -> bool {
+        let meta = catalogue::by_slug(from).unwrap_or_else(|| panic!("no finding {from}"));
+        assert!(depth < catalogue::ALL.len(), "a circle through {from}");
+        meta.consequence_of.iter().any(|root| *root == to || reaches(root, to, depth + 1))
+    }
+    for meta in catalogue::ALL {
+        assert!(!reaches(meta.slug, meta.slug, 0), "{} explains itself", meta.slug);
+    }
+}
+
 /// Documents that are not what the program does are worse than none.
 #[test]
 fn generated_documents_are_what_the_code_says() {
@@ -70,6 +83,15 @@ fn generated_documents_are_what_the_code_says() {
             meta.title
         )
         .expect("text");
+    }
+    index.push_str(
+        "\n## Which finding explains which\n\nOne cause, one finding: where a finding rests on an exchange that one of \
+         these rests on too, it is told as that one's consequence (`root` in captures and reports), the first of the \
+         list first.\n\n| slug | is a consequence of |\n|---|---|\n",
+    );
+    for meta in catalogue::ALL.iter().filter(|m| !m.consequence_of.is_empty()) {
+        let roots: Vec<String> = meta.consequence_of.iter().map(|r| format!("[`{r}`]({r}.md)")).collect();
+        writeln!(index, "| [`{0}`]({0}.md) | {1} |", meta.slug, roots.join(", ")).expect("text");
     }
     same_as_file(&root().join("docs/findings/README.md"), &index);
     same_as_file(&root().join("docs/handshakes.md"), &table::page());

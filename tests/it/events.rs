@@ -15,8 +15,8 @@ use authtap::model::auth::{
     Scheme, Spnego, TargetInfo, Token, Version,
 };
 use authtap::model::event::{
-    ConnectionClose, ConnectionOpen, Event, Exchange, Gap, GapWhat, HalfClose, Handshake, Leg, Link, LinkProof,
-    Outcome, Start, Times, Totals, What,
+    ConnectionClose, ConnectionOpen, Event, Exchange, Gap, GapWhat, HalfClose, Handshake, Interim, Leg, Link,
+    LinkProof, Outcome, Start, Times, Totals, What,
 };
 use authtap::model::finding::{Basis, Evidence, Finding, Severity};
 use authtap::model::http::{Header, Request, Response};
@@ -327,16 +327,20 @@ impl Entropy<'_> {
             // A response that never came has no body.
             response_body: if response.is_some() { self.num() } else { 0 },
             response,
-            interim: self.vec(|e| e.num() as u16),
+            interim: self.vec(|e| Interim { status: e.num() as u16, at: Some(e.stamp()) }),
             authorization: self.opt(Self::auth),
             challenges: self.vec(Self::auth),
             times: Times {
                 request: self.stamp(),
                 request_head: self.stamp(),
+                request_body: self.opt(Self::stamp),
+                request_end: self.opt(Self::stamp),
                 response_head: self.opt(Self::stamp),
+                response_body: self.opt(Self::stamp),
                 end: self.opt(Self::stamp),
             },
             leg: self.opt_text(),
+            end_seq: self.opt(Self::num),
         }
     }
 
@@ -361,14 +365,15 @@ impl Entropy<'_> {
     fn gap(&mut self) -> Gap {
         Gap {
             connection: self.opt(Self::conn),
-            what: match self.byte() % 4 {
+            what: match self.byte() % 5 {
                 0 => GapWhat::QueueFull { dropped: self.num() },
                 1 => GapWhat::Unparsable {
                     from: self.one(&["client", "upstream"]),
                     offset: self.num(),
                     why: self.text(),
                 },
-                2 => GapWhat::ObserverLost { why: self.text() },
+                2 => GapWhat::LimitReached { memory: self.text(), most: self.num() },
+                3 => GapWhat::ObserverLost { why: self.text() },
                 _ => GapWhat::SinkFailed { sink: self.text(), dropped: self.num(), why: self.text() },
             },
         }
@@ -399,6 +404,7 @@ impl Entropy<'_> {
             title: self.text(),
             summary: self.text(),
             scheme: self.opt_text(),
+            root: self.opt_text(),
             connections: self.vec(Self::conn),
             evidence: self.vec(|e| Evidence {
                 primary: e.yes(),

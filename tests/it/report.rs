@@ -78,6 +78,7 @@ impl Story {
                 challenges: Vec::new(),
                 times: Times::default(),
                 leg: None,
+                end_seq: None,
             })),
         )
     }
@@ -155,6 +156,7 @@ fn split(millis: i64, basis: Basis, (one, other): (u64, u64)) -> Finding {
              connection {one}."
         ),
         scheme: Some("ntlm".to_owned()),
+        root: None,
         connections: vec![ConnectionId(other), ConnectionId(one)],
         evidence: vec![
             evidence(true, other, 3, "AUTHENTICATE", "carries the server timestamp 2026-11-22T12:00:00.1234567Z"),
@@ -186,6 +188,7 @@ fn broken() -> Story {
             title: "Connection closed in the middle of a handshake".to_owned(),
             summary: "The upstream closed connection 1 after its challenge.".to_owned(),
             scheme: None,
+            root: None,
             connections: vec![ConnectionId(1)],
             evidence: Vec::new(),
             fix: "Raise the idle timeout.".to_owned(),

@@ -41,7 +41,12 @@ async fn play(story: &Scenario) -> View {
 async fn each_story_gives_its_own_finding_and_no_other() {
     for story in ALL {
         let view = play(story).await;
-        let found: BTreeSet<&str> = view.findings.iter().map(|g| g.slug.as_str()).collect();
+        let found: BTreeSet<&str> = view
+            .findings
+            .iter()
+            .flat_map(|g| [g].into_iter().chain(&g.consequences))
+            .map(|g| g.slug.as_str())
+            .collect();
         let mut expected: BTreeSet<&str> =
             story.findings.iter().copied().filter(|_| !TOO_SHORT.contains(&story.name)).collect();
         expected.extend(ALSO.iter().filter(|(name, _)| *name == story.name).map(|(_, slug)| *slug));

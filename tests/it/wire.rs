@@ -25,7 +25,8 @@ struct Record(Vec<Told>);
 impl Out for Record {
     fn exchange(&mut self, e: RawExchange) {
         let response = e.response.map(|r| r.expose().clone());
-        self.0.push(Told::Exchange(e.exchange, e.request.expose().clone(), response, e.interim));
+        let interim = e.interim.iter().map(|i| i.status).collect();
+        self.0.push(Told::Exchange(e.exchange, e.request.expose().clone(), response, interim));
     }
     fn ended(&mut self, e: Ended) {
         self.0.push(Told::Ended(
@@ -244,7 +245,8 @@ fn expected(exchanges: &[Exchange]) -> Vec<Told> {
         let own = e.fields.iter().any(|f| f.starts_with("Authorization"))
             || e.status >= 400
             || e.response_fields.iter().any(|f| f.starts_with("WWW") || f.starts_with("Persistent"));
-        if own || follow || changed || e.fields.contains(&"Upgrade: h2c") {
+        let redirects = matches!(e.status, 301 | 302 | 303 | 307 | 308);
+        if own || redirects || follow || changed || e.fields.contains(&"Upgrade: h2c") {
             told.push(Told::Exchange(n, e.request_head(), Some(e.response_head()), e.interim.clone()));
             let bytes = |body: &[u8]| u64::try_from(body.len()).unwrap();
             let (request, response) = (e.request.content(), e.response_content());

@@ -33,6 +33,8 @@ finding! {
     severity: High,
     basis: Observed,
     schemes: [],
+    cause: Server,
+    consequence_of: [],
     since: "0.1.0",
 }
 

@@ -39,6 +39,8 @@ finding! {
     severity: Low,
     basis: Observed,
     schemes: [],
+    cause: Client,
+    consequence_of: [],
     since: "0.1.0",
 }
 

@@ -45,6 +45,9 @@ finding! {
     severity: Critical,
     basis: Observed,
     schemes: ["ntlm", "negotiate-ntlm", "kerberos"],
+    cause: Connections,
+    consequence_of: [],
+    denies_pairing: true,
     since: "0.1.0",
 }
 

@@ -38,6 +38,8 @@ finding! {
     severity: Medium,
     basis: Observed,
     schemes: ["ntlm", "negotiate-ntlm"],
+    cause: Connections,
+    consequence_of: [],
     since: "0.1.0",
 }
 

@@ -40,6 +40,9 @@ finding! {
     severity: High,
     basis: Observed,
     schemes: ["ntlm", "negotiate-ntlm"],
+    cause: Connections,
+    consequence_of: [],
+    denies_pairing: true,
     since: "0.1.0",
 }
 

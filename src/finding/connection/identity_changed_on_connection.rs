@@ -35,6 +35,9 @@ finding! {
     severity: Medium,
     basis: Observed,
     schemes: ["ntlm", "negotiate-ntlm"],
+    cause: Connections,
+    consequence_of: ["authenticated-connection-shared"],
+    denies_pairing: true,
     since: "0.1.0",
 }
 

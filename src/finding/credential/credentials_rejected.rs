@@ -43,6 +43,8 @@ finding! {
     severity: High,
     basis: Inferred,
     schemes: ["ntlm", "negotiate-ntlm", "basic", "digest"],
+    cause: Credentials,
+    consequence_of: [],
     since: "0.1.0",
 }
 

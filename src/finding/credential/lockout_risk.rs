@@ -39,6 +39,8 @@ finding! {
     severity: High,
     basis: Observed,
     schemes: ["ntlm", "negotiate-ntlm", "basic", "digest"],
+    cause: Credentials,
+    consequence_of: ["handshake-split-across-connections", "handshake-interleaved", "credentials-rejected"],
     since: "0.1.0",
 }
 

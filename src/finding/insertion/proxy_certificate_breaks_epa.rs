@@ -39,6 +39,8 @@ finding! {
     severity: High,
     basis: Observed,
     schemes: ["ntlm", "negotiate-ntlm", "kerberos"],
+    cause: Authtap,
+    consequence_of: [],
     since: "0.1.0",
 }
 

@@ -79,6 +79,7 @@ fn story() -> Vec<What> {
             challenges: Vec::new(),
             times: Times::default(),
             leg: Some("refused".to_owned()),
+            end_seq: None,
         })),
         What::Handshake(Box::new(Handshake {
             handshake: HandshakeId(3),
@@ -96,6 +97,7 @@ fn story() -> Vec<What> {
             title: "Handshake split".to_owned(),
             summary: "It was split.".to_owned(),
             scheme: None,
+            root: None,
             connections: vec![connection],
             evidence: Vec::new(),
             fix: "Pin it.".to_owned(),

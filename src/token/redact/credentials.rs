@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
+use super::super::Key;
 use super::super::field::{self, Auth};
+use super::super::fingerprint::{self, Kind};
 use super::super::scheme::{self, is_word};
 use super::{shown, size, url};
 use crate::model::auth::Scheme;
@@ -88,16 +90,16 @@ fn params(list: &[(String, String)], open: impl Fn(&str) -> bool) -> String {
     list.join(", ")
 }
 
-/// `Cookie`: names, and the sizes of values.
-pub(super) fn cookie(value: &[u8]) -> String {
-    let pairs: Vec<String> = value.split(|b| *b == b';').map(pair).collect();
+/// `Cookie`: names, and sizes and fingerprints of values.
+pub(super) fn cookie(value: &[u8], key: &Key) -> String {
+    let pairs: Vec<String> = value.split(|b| *b == b';').map(|text| cookie_pair(text, key)).collect();
     pairs.join("; ")
 }
 
 /// `Set-Cookie`: as [`cookie`], and its attributes.
-pub(super) fn set_cookie(value: &[u8]) -> String {
+pub(super) fn set_cookie(value: &[u8], key: &Key) -> String {
     let mut parts = value.split(|b| *b == b';');
-    let mut list: Vec<String> = parts.next().map(pair).into_iter().collect();
+    let mut list: Vec<String> = parts.next().map(|text| cookie_pair(text, key)).into_iter().collect();
     for part in parts {
         let part = part.trim_ascii();
         let (name, rest) = split_once(part, b'=');
@@ -111,6 +113,18 @@ pub(super) fn set_cookie(value: &[u8]) -> String {
         });
     }
     list.join("; ")
+}
+
+/// `name=value` as `name=<N bytes, fingerprint>`.
+fn cookie_pair(text: &[u8], key: &Key) -> String {
+    let text = text.trim_ascii();
+    match split_once(text, b'=') {
+        (name, Some(value)) if !url::name_is_opaque(name, value) && !value.is_empty() => {
+            let print = fingerprint::of(Kind::Cookie, text, key);
+            format!("{}=<{} bytes, {print}>", shown(name), value.len())
+        }
+        _ => pair(text),
+    }
 }
 
 /// `name=value` as `name=<N bytes>`; without a name nothing is known to be harmless.

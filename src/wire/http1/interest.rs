@@ -121,6 +121,11 @@ impl ResponseFacts {
         matches!(self.status, 100 | 102..=199)
     }
 
+    /// A redirection (RFC 9110 section 15.4): it may hide a refusal, and a client that follows it may drop its credentials.
+    pub(super) const fn redirects(&self) -> bool {
+        matches!(self.status, 301 | 302 | 303 | 307 | 308)
+    }
+
     /// Whether the connection is a tunnel after this head (RFC 9110 sections 7.8 and 9.3.6).
     pub(super) const fn tunnel(&self, method: Method) -> bool {
         self.status == 101 || (matches!(method, Method::Connect) && matches!(self.status, 200..=299))

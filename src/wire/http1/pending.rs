@@ -3,7 +3,7 @@
 use super::direction::wide;
 use super::interest::{Method, RequestFacts};
 use super::pool::Pool;
-use crate::model::event::Times;
+use crate::model::event::{Interim, Times};
 use crate::model::{ExchangeNo, Secret, Stamp};
 use crate::wire::observation::{COPIED, Ended, RawExchange};
 use std::collections::VecDeque;
@@ -11,10 +11,31 @@ use std::collections::VecDeque;
 /// Most interim responses whose status is kept; a server may send any number.
 const INTERIM: usize = 64;
 
+/// Bytes of one of them in a buffer: its status, and when it came.
+const INTERIM_BYTES: usize = 10;
+
+/// A time that may not have come, in eight bytes: there are as many as connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Moment(i64);
+
+impl Moment {
+    const NEVER: Self = Self(i64::MIN);
+
+    const fn first(&mut self, at: Stamp) {
+        if self.0 == Self::NEVER.0 {
+            self.0 = at.0;
+        }
+    }
+
+    const fn get(self) -> Option<Stamp> {
+        if self.0 == Self::NEVER.0 { None } else { Some(Stamp(self.0)) }
+    }
+}
+
 /// One request on its way, or answered and not over.
 #[derive(Debug)]
 pub(super) struct Pending {
-    /// The head, then two bytes for each interim status: so that a `100 Continue` costs no allocation of its own.
+    /// The head, then ten bytes for each interim response: so that a `100 Continue` costs no allocation of its own.
     /// Once the response's head has come, the copy of its body in memory of its own, or nothing.
     buffer: Vec<u8>,
     /// Length of the head in `buffer`; zero once the response's head has come.
@@ -22,6 +43,12 @@ pub(super) struct Pending {
     pub(super) number: ExchangeNo,
     pub(super) request: Stamp,
     pub(super) request_head: Stamp,
+    /// First byte of the request's body.
+    request_body_at: Moment,
+    /// Last byte of the request.
+    request_end: Moment,
+    /// First byte of the response's body.
+    response_body_at: Moment,
     /// Last byte of the response, once it has come.
     pub(super) response_end: Option<Stamp>,
     /// Content bytes of the request, once it has come whole.
@@ -54,6 +81,9 @@ impl Pending {
             number,
             request,
             request_head,
+            request_body_at: Moment::NEVER,
+            request_end: Moment::NEVER,
+            response_body_at: Moment::NEVER,
             response_end: None,
             request_body: None,
             method: facts.method,
@@ -66,11 +96,28 @@ impl Pending {
     }
 
     /// An interim response came.
-    pub(super) fn interim(&mut self, status: u16) {
-        let statuses = self.buffer.len().saturating_sub(self.head()) / 2;
-        if statuses < INTERIM {
+    pub(super) fn interim(&mut self, at: Stamp, status: u16) {
+        let responses = self.buffer.len().saturating_sub(self.head()) / INTERIM_BYTES;
+        if responses < INTERIM {
             self.buffer.extend_from_slice(&status.to_be_bytes());
+            self.buffer.extend_from_slice(&at.0.to_be_bytes());
         }
+    }
+
+    /// Bytes of the request's body came.
+    pub(super) const fn request_body(&mut self, at: Stamp) {
+        self.request_body_at.first(at);
+    }
+
+    /// The request's last byte came.
+    pub(super) const fn request_ended(&mut self, at: Stamp, body: u64) {
+        self.request_body = Some(body);
+        self.request_end.first(at);
+    }
+
+    /// Bytes of the response's body came.
+    pub(super) const fn response_body(&mut self, at: Stamp) {
+        self.response_body_at.first(at);
     }
 
     fn head(&self) -> usize {
@@ -80,16 +127,25 @@ impl Pending {
     /// The exchange for the observer, in memory of its own: the pool's buffers do not leave.
     pub(super) fn exchange(&self, response: Option<(&[u8], Stamp)>) -> RawExchange {
         let (head, interim) = self.buffer.split_at_checked(self.head()).unwrap_or((&self.buffer, &[]));
-        let (interim, _) = interim.as_chunks::<2>();
+        let (interim, _) = interim.as_chunks::<INTERIM_BYTES>();
         RawExchange {
             exchange: self.number,
             request: Secret::new(head.to_vec()),
             response: response.map(|(head, _)| Secret::new(head.to_vec())),
-            interim: interim.iter().map(|s| u16::from_be_bytes(*s)).collect(),
+            interim: interim
+                .iter()
+                .map(|[high, low, at @ ..]| Interim {
+                    status: u16::from_be_bytes([*high, *low]),
+                    at: Some(Stamp(i64::from_be_bytes(*at))),
+                })
+                .collect(),
             times: Times {
                 request: self.request,
                 request_head: self.request_head,
+                request_body: self.request_body_at.get(),
+                request_end: self.request_end.get(),
                 response_head: response.map(|(_, at)| at),
+                response_body: None,
                 end: None,
             },
         }
@@ -110,6 +166,9 @@ impl Pending {
             response_body,
             body_whole: self.response_end.is_some() && wide(body.len()) == response_body,
             body: (!body.is_empty()).then(|| Secret::new(body)),
+            request_body_at: self.request_body_at.get(),
+            request_end: self.request_end.get(),
+            response_body_at: self.response_body_at.get(),
             end: self.response_end.unwrap_or(at),
         }
     }

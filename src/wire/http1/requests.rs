@@ -37,9 +37,12 @@ impl Http1 {
                 }
             }
             State::Body(_) => {
+                if let Some(last) = self.queue.last() {
+                    last.request_body(at);
+                }
                 let (rest, done) = self.client.body(Side::Client, bytes, |_| {})?;
                 if done {
-                    self.request_ended(pool, out);
+                    self.request_ended(at, pool, out);
                 }
                 Ok(rest)
             }
@@ -85,7 +88,7 @@ impl Http1 {
         ));
         self.client.content = 0;
         if facts.body == Body::None {
-            self.request_ended(pool, out);
+            self.request_ended(at, pool, out);
         } else {
             self.client.state = State::Body(facts.body);
         }
@@ -93,12 +96,12 @@ impl Http1 {
     }
 
     /// A request's last byte has come.
-    fn request_ended(&mut self, pool: &mut Pool, out: &mut impl Out) {
+    fn request_ended(&mut self, at: Stamp, pool: &mut Pool, out: &mut impl Out) {
         self.client.state = State::default();
         let Some(last) = self.queue.last() else {
             return;
         };
-        last.request_body = Some(self.client.content);
+        last.request_ended(at, self.client.content);
         if last.method == Method::Connect && !last.answered {
             self.client.state = State::Connect(0);
         }

@@ -28,7 +28,11 @@ impl Http1 {
                 }
             },
             State::Body(_) => {
-                let mut copied = self.queue.first().filter(|first| first.copied);
+                let mut first = self.queue.first();
+                if let Some(first) = &mut first {
+                    first.response_body(at);
+                }
+                let mut copied = first.filter(|first| first.copied);
                 let (rest, done) = self.upstream.body(Side::Upstream, bytes, |content| {
                     if let Some(first) = &mut copied {
                         first.copy(content);
@@ -57,13 +61,13 @@ impl Http1 {
             return Err(fault(&self.upstream, NOT_ASKED));
         };
         if facts.interim() {
-            first.interim(facts.status);
+            first.interim(at, facts.status);
             return Ok(());
         }
         let body = facts.body(first.method).map_err(|why| fault(&self.upstream, why))?;
         let own = first.authorization || facts.authentication || facts.status >= 400;
         first.answered = true;
-        if own || self.follow_up || first.told_anyway || self.all {
+        if own || facts.redirects() || self.follow_up || first.told_anyway || self.all {
             out.exchange(first.exchange(Some((head, at))));
             first.told = true;
         }

@@ -30,7 +30,7 @@ fn check_any(value: &[u8]) {
     let _ = challenges(&[value], &KEY);
     for name in ["authorization", "www-authenticate", "authentication-info", "cookie", "set-cookie", "location", "via"]
     {
-        let shown = redact::header(name, value);
+        let shown = redact::header(name, value, &authtap::token::Key([0; 16]));
         assert!(!shown.contains(|c: char| c.is_control()), "{name}: {shown:?}");
     }
     assert!(!redact::target(value).contains(|c: char| c.is_control()));

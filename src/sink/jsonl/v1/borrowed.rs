@@ -34,8 +34,8 @@ struct ExchangeRef<'a> {
     connection: u64,
     exchange: u32,
     request: RequestRef<'a>,
-    #[serde(skip_serializing_if = "<[u16]>::is_empty")]
-    interim: &'a [u16],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    interim: Vec<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     response: Option<ResponseRef<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,6 +44,8 @@ struct ExchangeRef<'a> {
     times: Times,
     #[serde(skip_serializing_if = "Option::is_none")]
     leg: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_seq: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -81,7 +83,15 @@ struct Times {
     request: Time,
     request_head: Time,
     #[serde(skip_serializing_if = "Option::is_none")]
+    request_body: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_end: Option<Time>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    interim: Vec<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     response_head: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_body: Option<Time>,
     #[serde(skip_serializing_if = "Option::is_none")]
     end: Option<Time>,
 }
@@ -156,7 +166,7 @@ fn exchange(x: &event::Exchange) -> ExchangeRef<'_> {
             headers: Headers(&x.request.headers),
             body_bytes: x.request_body,
         },
-        interim: &x.interim,
+        interim: x.interim.iter().map(|i| i.status).collect(),
         response: x.response.as_ref().map(|r| ResponseRef {
             status: r.status,
             reason: &r.reason,
@@ -170,10 +180,15 @@ fn exchange(x: &event::Exchange) -> ExchangeRef<'_> {
         times: Times {
             request: Time(x.times.request),
             request_head: Time(x.times.request_head),
+            request_body: x.times.request_body.map(Time),
+            request_end: x.times.request_end.map(Time),
+            interim: x.interim.iter().filter_map(|i| i.at).map(Time).collect(),
             response_head: x.times.response_head.map(Time),
+            response_body: x.times.response_body.map(Time),
             end: x.times.end.map(Time),
         },
         leg: x.leg.as_deref(),
+        end_seq: x.end_seq,
     }
 }
 

@@ -34,6 +34,9 @@ pub struct Exchange {
     /// What it was in its handshake.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leg: Option<String>,
+    /// The number, among the `seq` of this tap, of the moment when its end was taken in; absent when that was not seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_seq: Option<u64>,
 }
 
 /// A request without secrets.
@@ -82,9 +85,21 @@ pub struct Times {
     pub request: String,
     /// Last byte of the request's head.
     pub request_head: String,
+    /// First byte of the request's body; absent when it has none, or none of it came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_body: Option<String>,
+    /// Last byte of the request; absent when it did not come whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_end: Option<String>,
+    /// When the interim responses came, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub interim: Vec<String>,
     /// Last byte of the response's head.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_head: Option<String>,
+    /// First byte of the response's body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_body: Option<String>,
     /// Last byte of the response.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<String>,
@@ -120,7 +135,7 @@ impl From<&event::Exchange> for Exchange {
                 headers: pairs(&x.request.headers),
                 body_bytes: x.request_body,
             },
-            interim: x.interim.clone(),
+            interim: x.interim.iter().map(|i| i.status).collect(),
             response: x.response.as_ref().map(|r| Response {
                 status: r.status,
                 reason: r.reason.clone(),
@@ -134,10 +149,15 @@ impl From<&event::Exchange> for Exchange {
             times: Times {
                 request: text::stamp(x.times.request),
                 request_head: text::stamp(x.times.request_head),
+                request_body: x.times.request_body.map(text::stamp),
+                request_end: x.times.request_end.map(text::stamp),
+                interim: x.interim.iter().filter_map(|i| i.at).map(text::stamp).collect(),
                 response_head: x.times.response_head.map(text::stamp),
+                response_body: x.times.response_body.map(text::stamp),
                 end: x.times.end.map(text::stamp),
             },
             leg: x.leg.clone(),
+            end_seq: x.end_seq,
         }
     }
 }
@@ -149,9 +169,18 @@ impl TryFrom<Exchange> for event::Exchange {
         let times = event::Times {
             request: text::to_stamp("times.request", &x.times.request)?,
             request_head: text::to_stamp("times.request_head", &x.times.request_head)?,
+            request_body: text::to_stamp_opt("times.request_body", x.times.request_body.as_deref())?,
+            request_end: text::to_stamp_opt("times.request_end", x.times.request_end.as_deref())?,
             response_head: text::to_stamp_opt("times.response_head", x.times.response_head.as_deref())?,
+            response_body: text::to_stamp_opt("times.response_body", x.times.response_body.as_deref())?,
             end: text::to_stamp_opt("times.end", x.times.end.as_deref())?,
         };
+        let mut moments = x.times.interim.iter();
+        let interim = x.interim.into_iter().map(|status| {
+            let at = moments.next().map(|at| text::to_stamp("times.interim", at)).transpose()?;
+            Ok(event::Interim { status, at })
+        });
+        let interim = interim.collect::<Result<_, Unfit>>()?;
         Ok(Self {
             connection: ConnectionId(x.connection),
             exchange: x.exchange,
@@ -162,13 +191,14 @@ impl TryFrom<Exchange> for event::Exchange {
                 version: x.request.version,
                 headers: to_headers(x.request.headers),
             },
-            interim: x.interim,
+            interim,
             response_body: x.response.as_ref().map_or(0, |r| r.body_bytes),
             response: x.response.map(to_response).transpose()?,
             authorization: x.authorization.map(TryInto::try_into).transpose()?,
             challenges: x.challenges.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             times,
             leg: x.leg,
+            end_seq: x.end_seq,
         })
     }
 }

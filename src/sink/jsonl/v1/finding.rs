@@ -25,6 +25,9 @@ pub struct Finding {
     /// The authentication scheme, when the case has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheme: Option<String>,
+    /// The slug of the finding whose consequence this one is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<String>,
     /// The connections that the case is about, the primary evidence's first.
     #[serde(default)]
     pub connections: Vec<u64>,
@@ -67,6 +70,7 @@ impl From<&finding::Finding> for Finding {
             title: x.title.clone(),
             summary: x.summary.clone(),
             scheme: x.scheme.clone(),
+            root: x.root.clone(),
             connections: x.connections.iter().map(|c| c.0).collect(),
             evidence: x.evidence.iter().map(Into::into).collect(),
             fix: x.fix.clone(),
@@ -85,6 +89,7 @@ impl TryFrom<Finding> for finding::Finding {
             title: x.title,
             summary: x.summary,
             scheme: x.scheme,
+            root: x.root,
             connections: x.connections.into_iter().map(ConnectionId).collect(),
             evidence: x.evidence.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             fix: x.fix,

@@ -39,6 +39,13 @@ pub enum GapWhat {
         /// The failure, in words.
         why: String,
     },
+    /// A memory is full, and its oldest entries are forgotten.
+    LimitReached {
+        /// What was remembered, such as a finding's slug.
+        memory: String,
+        /// So many entries are kept.
+        most: u64,
+    },
     /// A sink could not write.
     SinkFailed {
         /// The sink's name.
@@ -72,6 +79,9 @@ impl From<&event::Gap> for Gap {
                     why: why.clone(),
                 },
                 event::GapWhat::ObserverLost { why } => GapWhat::ObserverLost { why: why.clone() },
+                event::GapWhat::LimitReached { memory, most } => {
+                    GapWhat::LimitReached { memory: memory.clone(), most: *most }
+                }
                 event::GapWhat::SinkFailed { sink, dropped, why } => {
                     GapWhat::SinkFailed { sink: sink.clone(), dropped: *dropped, why: why.clone() }
                 }
@@ -95,6 +105,7 @@ impl From<Gap> for event::Gap {
                     why,
                 },
                 GapWhat::ObserverLost { why } => event::GapWhat::ObserverLost { why },
+                GapWhat::LimitReached { memory, most } => event::GapWhat::LimitReached { memory, most },
                 GapWhat::SinkFailed { sink, dropped, why } => event::GapWhat::SinkFailed { sink, dropped, why },
             },
         }

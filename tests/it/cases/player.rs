@@ -1,0 +1,282 @@
+//! Plays a case's script: bytes to the framing, observations to the engine.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use authtap::finding::{Engine, Settings};
+use authtap::model::event::{ConnectionClose, ConnectionOpen, Event, Gap, GapWhat, HalfClose, Start};
+use authtap::model::network::Network;
+use authtap::model::transport::{Addresses, By, Certificate, End, How, Tls};
+use authtap::model::{ConnectionId, Stamp};
+use authtap::wire::http1::{Http1, Out, Pool};
+use authtap::wire::observation::{Ended, Observation, RawExchange, Seen};
+
+use super::Case;
+use super::token::{Tokens, Words, binding_of};
+
+/// 2026-01-01T00:00:00Z.
+const EPOCH: i64 = 1_767_225_600_000_000;
+
+/// How a step's bytes are handed over.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Cut {
+    Whole,
+    Bytes,
+    Random(u64),
+}
+
+impl Cut {
+    fn pieces(self, bytes: &[u8], state: &mut u64) -> Vec<Vec<u8>> {
+        match self {
+            Self::Whole => vec![bytes.to_vec()],
+            Self::Bytes => bytes.iter().map(|b| vec![*b]).collect(),
+            Self::Random(_) => {
+                let mut rest = bytes;
+                let mut out = Vec::new();
+                while !rest.is_empty() {
+                    // xorshift64: the same cuts for the same seed.
+                    *state ^= *state << 13;
+                    *state ^= *state >> 7;
+                    *state ^= *state << 17;
+                    let n = 1 + usize::try_from(*state % 97).unwrap().min(rest.len() - 1);
+                    out.push(rest[..n].to_vec());
+                    rest = &rest[n..];
+                }
+                out
+            }
+        }
+    }
+}
+
+#[derive(Default)]
+struct Told(Vec<Seen>, u64);
+
+impl Out for Told {
+    fn exchange(&mut self, exchange: RawExchange) {
+        self.0.push(Seen::Exchange(ConnectionId(self.1), Box::new(exchange)));
+    }
+    fn ended(&mut self, ended: Ended) {
+        self.0.push(Seen::Ended(ConnectionId(self.1), ended));
+    }
+    fn unparsable(&mut self, from: &'static str, offset: u64, why: String) {
+        let what = GapWhat::Unparsable { from, offset, why };
+        self.0.push(Seen::Gap(Gap { connection: Some(ConnectionId(self.1)), what }));
+    }
+}
+
+struct Wire {
+    http: Http1,
+    opened: Stamp,
+    client_bytes: u64,
+    upstream_bytes: u64,
+}
+
+/// The settings of a case.
+pub(super) fn settings(case: &Case) -> Settings {
+    let trusted_proxies =
+        case.trusted_proxies.iter().map(|t| Network::parse(t).unwrap_or_else(|| panic!("{t}"))).collect();
+    Settings { trusted_proxies, ..Settings::default() }
+}
+
+/// All events of a case.
+pub(super) fn play(case: &Case, cut: Cut) -> Vec<Event> {
+    let mut player = Player::new(case, cut);
+    for line in case.steps.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')) {
+        player.step(line);
+    }
+    player.events
+}
+
+struct Player {
+    engine: Engine,
+    events: Vec<Event>,
+    wires: BTreeMap<u64, Wire>,
+    pool: Pool,
+    cut: Cut,
+    random: u64,
+    tokens: Tokens,
+}
+
+impl Player {
+    fn new(case: &Case, cut: Cut) -> Self {
+        Self {
+            engine: Engine::new(settings(case)),
+            events: Vec::new(),
+            wires: BTreeMap::new(),
+            pool: Pool::default(),
+            cut,
+            random: if let Cut::Random(seed) = cut { seed } else { 1 },
+            tokens: Tokens::default(),
+        }
+    }
+
+    fn observe(&mut self, at: Stamp, what: Seen) {
+        self.engine.observe(Observation { at, what }, &mut self.events);
+    }
+
+    fn step(&mut self, line: &str) {
+        let (time, rest) = line.split_once(char::is_whitespace).unwrap_or_else(|| panic!("no step: {line}"));
+        let seconds: f64 = time.parse().unwrap_or_else(|_| panic!("no time: {line}"));
+        let at = Stamp(EPOCH).after(Duration::from_secs_f64(seconds));
+        let words: Vec<&str> = rest.split_whitespace().collect();
+        match words.as_slice() {
+            ["stop"] => self.engine.finish(at, &mut self.events),
+            ["start", ours, theirs, checks @ ..] => self.start(at, ours, theirs, checks),
+            [n, "open", client, rest @ ..] => self.open(at, n.parse().unwrap(), client, rest),
+            [n, "gap"] => {
+                let connection = Some(ConnectionId(n.parse().unwrap()));
+                self.observe(at, Seen::Gap(Gap { connection, what: GapWhat::QueueFull { dropped: 1 } }));
+            }
+            [n, "fin", by] => {
+                let by = if *by == "client" { By::Client } else { By::Upstream };
+                let half = HalfClose { connection: ConnectionId(n.parse().unwrap()), by };
+                self.observe(at, Seen::HalfClosed(half));
+            }
+            [n, "close", by, how] => self.close(at, n.parse().unwrap(), by, how),
+            [n, direction @ (">" | "<" | ">>" | "<<"), ..] => {
+                let text = rest.split_once(direction).expect("a direction").1.trim_start().to_owned();
+                let bytes = if direction.len() == 2 { self.body(&text, at) } else { self.message(&text, at) };
+                self.bytes(at, n.parse().unwrap(), direction.starts_with('>'), &bytes);
+            }
+            _ => panic!("no step: {line}"),
+        }
+    }
+
+    fn start(&mut self, at: Stamp, ours: &str, theirs: &str, checks: &[&str]) {
+        let check = |c: &&str| {
+            let (name, found) = c.split_once('=').unwrap_or_else(|| panic!("no self-check: {c}"));
+            (name.to_owned(), found.to_owned())
+        };
+        let start = Start {
+            certificate: certificate("authtap.example.test", ours),
+            upstream_certificate: certificate("iis.example.test", theirs),
+            self_checks: checks.iter().map(check).collect(),
+            ..Start::default()
+        };
+        self.observe(at, Seen::Start(Box::new(start)));
+    }
+
+    fn open(&mut self, at: Stamp, n: u64, client: &str, rest: &[&str]) {
+        let address = |text: &str| -> SocketAddr { text.parse().unwrap_or_else(|_| panic!("no address: {text}")) };
+        let (options, certificates): (Vec<&str>, Vec<&str>) = rest.iter().partition(|w| w.contains('='));
+        let options = options.join(" ");
+        let options = Words::of(&options);
+        let tls = |name, hash: &str| Tls {
+            certificate: certificate(name, hash),
+            sni: options.option("sni").map(str::to_owned),
+            alpn_offered: options.option("alpn").map_or_else(Vec::new, |l| l.split(',').map(str::to_owned).collect()),
+            ..Tls::default()
+        };
+        let open = ConnectionOpen {
+            connection: ConnectionId(n),
+            addresses: Addresses {
+                client: address(client),
+                upstream: options.option("upstream").map(address),
+                upstream_local: options.option("local").map(address),
+            },
+            tls: certificates.first().map(|h| tls("authtap.example.test", h)),
+            upstream_tls: certificates.get(1).map(|h| Tls {
+                client_certificate_requested: options.option("asks") == Some("certificate"),
+                ..tls("iis.example.test", h)
+            }),
+        };
+        self.wires.insert(n, Wire { http: Http1::default(), opened: at, client_bytes: 0, upstream_bytes: 0 });
+        self.observe(at, Seen::Opened(Box::new(open)));
+    }
+
+    /// A head's lines, and a body.
+    fn message(&mut self, message: &str, at: Stamp) -> Vec<u8> {
+        let (head, body) = message.split_once(" || ").unwrap_or((message, ""));
+        let mut text = String::new();
+        for line in head.split(" | ") {
+            text.push_str(&self.fill(line.trim(), at));
+            text.push_str("\r\n");
+        }
+        text.push_str("\r\n");
+        let mut bytes = text.into_bytes();
+        bytes.extend(self.body(body, at));
+        bytes
+    }
+
+    /// Bytes of a body: the text as it is, or `@N` for so many of them.
+    fn body(&self, text: &str, _at: Stamp) -> Vec<u8> {
+        match text.strip_prefix('@') {
+            Some(n) => vec![b'x'; n.trim().parse().unwrap_or_else(|_| panic!("no size: {text}"))],
+            None => text.as_bytes().to_vec(),
+        }
+    }
+
+    fn bytes(&mut self, at: Stamp, n: u64, from_client: bool, bytes: &[u8]) {
+        for piece in self.cut.pieces(bytes, &mut self.random) {
+            let wire = self.wires.get_mut(&n).unwrap_or_else(|| panic!("connection {n} is not open"));
+            let mut told = Told(Vec::new(), n);
+            if from_client {
+                wire.client_bytes += piece.len() as u64;
+                wire.http.client(at, &piece, &mut self.pool, &mut told);
+            } else {
+                wire.upstream_bytes += piece.len() as u64;
+                wire.http.upstream(at, &piece, &mut self.pool, &mut told);
+            }
+            for seen in told.0 {
+                self.observe(at, seen);
+            }
+        }
+    }
+
+    fn close(&mut self, at: Stamp, n: u64, by: &str, how: &str) {
+        let mut wire = self.wires.remove(&n).unwrap_or_else(|| panic!("connection {n} is not open"));
+        let mut told = Told(Vec::new(), n);
+        wire.http.closed(at, &mut self.pool, &mut told);
+        for seen in told.0 {
+            self.observe(at, seen);
+        }
+        let by = match by {
+            "client" => By::Client,
+            "upstream" => By::Upstream,
+            "tap" => By::Tap,
+            _ => panic!("who is {by}?"),
+        };
+        let how = match how {
+            "fin" => How::Fin,
+            "reset" => How::Reset,
+            "timeout" => How::Timeout,
+            _ => panic!("how is {how}?"),
+        };
+        let close = ConnectionClose {
+            connection: ConnectionId(n),
+            end: End { by, how, errno: None, detail: None },
+            mid_handshake: false,
+            client_bytes: wire.client_bytes,
+            upstream_bytes: wire.upstream_bytes,
+            exchanges: wire.http.exchanges(),
+            duration: at.since(wire.opened),
+        };
+        self.observe(at, Seen::Closed(Box::new(close)));
+    }
+
+    /// Replaces each `{…}` by a token.
+    fn fill(&mut self, line: &str, at: Stamp) -> String {
+        let mut out = String::new();
+        let mut rest = line;
+        while let Some((before, after)) = rest.split_once('{') {
+            let (inside, tail) = after.split_once('}').unwrap_or_else(|| panic!("no closing brace: {line}"));
+            out.push_str(before);
+            out.push_str(&self.tokens.text(inside, at));
+            rest = tail;
+        }
+        out + rest
+    }
+}
+
+fn certificate(name: &str, hash: &str) -> Option<Certificate> {
+    let hex = |bytes: [u8; 16]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+    (hash != "-").then(|| Certificate {
+        subject: format!("CN={name}"),
+        sha256: hash.to_owned(),
+        end_point: hash.to_owned(),
+        end_point_hash: "sha-256".to_owned(),
+        channel_bindings: vec![hex(binding_of(hash))],
+        ..Certificate::default()
+    })
+}
