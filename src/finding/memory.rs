@@ -16,19 +16,28 @@ use crate::model::Stamp;
 pub(in crate::finding) struct Memory<K, V> {
     entries: HashMap<K, Entry<V>>,
     /// When each was used, oldest first; an entry that was used again stands here more than once.
-    used: VecDeque<(Stamp, K)>,
+    used: VecDeque<Use<K>>,
+    uses: u64,
     forgotten: u64,
 }
 
 #[derive(Debug)]
+struct Use<K> {
+    number: u64,
+    at: Stamp,
+    key: K,
+}
+
+#[derive(Debug)]
 struct Entry<V> {
-    used: Stamp,
+    /// The number of its last use.
+    last: u64,
     value: V,
 }
 
 impl<K, V> Default for Memory<K, V> {
     fn default() -> Self {
-        Self { entries: HashMap::new(), used: VecDeque::new(), forgotten: 0 }
+        Self { entries: HashMap::new(), used: VecDeque::new(), uses: 0, forgotten: 0 }
     }
 }
 
@@ -80,25 +89,24 @@ impl<K: Hash + Eq + Clone, V> Memory<K, V> {
         }
         if self.used.len() > self.entries.len().saturating_mul(2).saturating_add(64) {
             let entries = &self.entries;
-            self.used.retain(|(at, key)| entries.get(key).is_some_and(|e| e.used == *at));
+            self.used.retain(|u| entries.get(&u.key).is_some_and(|e| e.last == u.number));
         }
-        self.used.push_back((now, key.clone()));
-        let entry = self.entries.entry(key).or_insert_with(|| Entry { used: now, value: new() });
-        entry.used = now;
+        self.uses += 1;
+        let number = self.uses;
+        self.used.push_back(Use { number, at: now, key: key.clone() });
+        let entry = self.entries.entry(key).or_insert_with(|| Entry { last: number, value: new() });
+        entry.last = number;
         &mut entry.value
     }
 
     /// The next entry that was not used for `keep`, taken out; `None` when there is none.
     pub(in crate::finding) fn pop_unused(&mut self, now: Stamp, keep: Duration) -> Option<(K, V)> {
-        while let Some((at, _)) = self.used.front() {
-            if now.since(*at) < keep {
+        while let Some(oldest) = self.used.front() {
+            if now.since(oldest.at) < keep {
                 return None;
             }
-            let (at, key) = self.used.pop_front()?;
-            if self.entries.get(&key).is_some_and(|e| e.used == at)
-                && let Some(entry) = self.entries.remove(&key)
-            {
-                return Some((key, entry.value));
+            if let Some(found) = self.used.pop_front().and_then(|u| self.take(u)) {
+                return Some(found);
             }
         }
         None
@@ -112,21 +120,24 @@ impl<K: Hash + Eq + Clone, V> Memory<K, V> {
     /// Everything, in the order of its last use; nothing is left.
     pub(in crate::finding) fn drain(&mut self) -> Vec<(K, V)> {
         let mut out = Vec::with_capacity(self.entries.len());
-        for (at, key) in std::mem::take(&mut self.used) {
-            if self.entries.get(&key).is_some_and(|e| e.used == at)
-                && let Some(entry) = self.entries.remove(&key)
-            {
-                out.push((key, entry.value));
-            }
+        while let Some(oldest) = self.used.pop_front() {
+            out.extend(self.take(oldest));
         }
-        self.entries.clear();
         out
     }
 
+    /// The entry whose last use this is, taken out.
+    fn take(&mut self, last: Use<K>) -> Option<(K, V)> {
+        if self.entries.get(&last.key).is_none_or(|e| e.last != last.number) {
+            return None;
+        }
+        let entry = self.entries.remove(&last.key)?;
+        Some((last.key, entry.value))
+    }
+
     fn forget_oldest(&mut self) {
-        while let Some((at, key)) = self.used.pop_front() {
-            if self.entries.get(&key).is_some_and(|e| e.used == at) {
-                self.entries.remove(&key);
+        while let Some(oldest) = self.used.pop_front() {
+            if self.take(oldest).is_some() {
                 self.forgotten += 1;
                 return;
             }

@@ -23,7 +23,7 @@ impl Out for Told {
         let request = line(e.request.expose());
         write!(self.0, "{} {request} | {response}", e.exchange).unwrap();
         if !e.interim.is_empty() {
-            write!(self.0, " {:?}", e.interim).unwrap();
+            write!(self.0, " {:?}", e.interim.iter().map(|i| i.status).collect::<Vec<_>>()).unwrap();
         }
         self.0.push('\n');
     }
