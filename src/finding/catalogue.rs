@@ -12,12 +12,16 @@ catalogue! {
     "challenge/no_common_scheme.rs" => no_common_scheme,
     "credential/credentials_rejected.rs" => credentials_rejected,
     "credential/lockout_risk.rs" => lockout_risk,
+    "server/access_denied_after_logon.rs" => access_denied_after_logon,
+    "server/denied_by_filter_or_application.rs" => denied_by_filter_or_application,
+    "server/ip_restricted.rs" => ip_restricted,
+    "server/client_certificate_required.rs" => client_certificate_required,
     "insertion/proxy_certificate_breaks_epa.rs" => proxy_certificate_breaks_epa,
 }
 
-/// Slugs of the findings that explain others.
+/// Slugs of the findings that explain others, or say better what they say.
 pub fn roots() -> impl Iterator<Item = &'static str> {
-    ALL.iter().flat_map(|m| m.consequence_of.iter().copied())
+    ALL.iter().flat_map(|m| m.consequence_of.iter().chain(m.yields_to).copied())
 }
 
 /// One finding's identity by its slug.

@@ -13,6 +13,7 @@ macro_rules! finding {
         schemes: [$($scheme:literal),* $(,)?],
         cause: $cause:ident,
         consequence_of: [$($root:literal),* $(,)?],
+        $(yields_to: [$($stronger:literal),* $(,)?],)?
         $(denies_pairing: $denies:literal,)?
         since: $since:literal $(,)?
     ) => {
@@ -25,6 +26,7 @@ macro_rules! finding {
             schemes: &[$($scheme),*],
             cause: $crate::finding::Cause::$cause,
             consequence_of: &[$($root),*],
+            yields_to: &[$($($stronger),*)?],
             denies_pairing: false $(|| $denies)?,
             since: $since,
             page: concat!($($page, "\n"),+),

@@ -473,10 +473,12 @@ impl Engine {
             raised += raise.raised - of.raised;
             of.raised = raise.raised;
         }
-        self.site.totals_mut().findings += raised;
         if !found.is_empty() {
+            let before = found.len();
             self.roots.relate(&mut found);
+            raised -= u64::try_from(before - found.len()).unwrap_or(0);
         }
+        self.site.totals_mut().findings += raised;
         for (at, finding) in found {
             self.tell(at, What::Finding(Box::new(finding)), out);
         }

@@ -11,6 +11,7 @@ mod detect;
 mod engine;
 mod hops;
 mod memory;
+mod refusal;
 mod roots;
 
 pub use cause::Cause;
@@ -37,6 +38,9 @@ pub struct Meta {
     /// Findings that explain it, strongest first: where one of them rests on an exchange that this one rests on too,
     /// this one is told as its consequence.
     pub consequence_of: &'static [&'static str],
+    /// Findings that say the same better: where one of them rests on an exchange that this one rests on too, this one is
+    /// not told at all.
+    pub yields_to: &'static [&'static str],
     /// It denies that handshakes stay on their connections.
     pub denies_pairing: bool,
     /// The version it came with.

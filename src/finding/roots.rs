@@ -1,12 +1,13 @@
 //! One cause, one finding: which finding explains which.
 //!
 //! A torn handshake also ends in a refused logon, in a retry and in the end in a locked account. Each finding names the
-//! findings that explain it (`consequence_of` in its macro, strongest first); that data is the order of suppression. A
-//! finding that rests on an exchange which one of them rests on too is told as its consequence.
+//! findings that explain it (`consequence_of` in its macro, strongest first) and those that say the same better
+//! (`yields_to`); that data is the order of suppression. A finding that rests on an exchange which one of them rests on
+//! too is told as its consequence, or is not told at all.
 
 use std::collections::{HashMap, VecDeque};
 
-use super::catalogue;
+use super::{Meta, catalogue};
 use crate::model::finding::Finding;
 use crate::model::{ConnectionId, ExchangeNo, Stamp};
 
@@ -24,14 +25,16 @@ pub(super) struct Roots {
 }
 
 impl Roots {
-    /// Says of each finding of one step which other explains it, and puts the explanations first.
-    pub(super) fn relate(&mut self, found: &mut [(Stamp, Finding)]) {
+    /// Drops of the findings of one step those that another one says better, says of the others which one explains them,
+    /// and puts the explanations first.
+    pub(super) fn relate(&mut self, found: &mut Vec<(Stamp, Finding)>) {
         for (_, finding) in found.iter() {
             self.remember(finding);
         }
+        found.retain(|(_, finding)| self.first_of(finding, |meta| meta.yields_to).is_none());
         for (_, finding) in found.iter_mut() {
             if finding.root.is_none() {
-                finding.root = self.root_of(finding).map(str::to_owned);
+                finding.root = self.first_of(finding, |meta| meta.consequence_of).map(str::to_owned);
             }
         }
         found.sort_by_key(|(_, f)| f.root.is_some());
@@ -60,10 +63,11 @@ impl Roots {
         }
     }
 
-    fn root_of(&self, finding: &Finding) -> Option<&'static str> {
+    /// The first of a list that was found at a place which this finding rests on.
+    fn first_of(&self, finding: &Finding, list: impl Fn(&Meta) -> &'static [&'static str]) -> Option<&'static str> {
         let meta = catalogue::by_slug(&finding.slug)?;
         let at = |slug: &str| places(finding).any(|p| self.by_place.get(&p).is_some_and(|s| s.contains(&slug)));
-        meta.consequence_of.iter().copied().find(|slug| at(slug))
+        list(meta).iter().copied().find(|slug| at(slug))
     }
 }
 

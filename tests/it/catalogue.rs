@@ -58,7 +58,7 @@ fn the_order_of_suppression_names_findings_and_has_no_circle() {
     fn reaches(from: &str, to: &str, depth: usize) -> bool {
         let meta = catalogue::by_slug(from).unwrap_or_else(|| panic!("no finding {from}"));
         assert!(depth < catalogue::ALL.len(), "a circle through {from}");
-        meta.consequence_of.iter().any(|root| *root == to || reaches(root, to, depth + 1))
+        meta.consequence_of.iter().chain(meta.yields_to).any(|root| *root == to || reaches(root, to, depth + 1))
     }
     for meta in catalogue::ALL {
         assert!(!reaches(meta.slug, meta.slug, 0), "{} explains itself", meta.slug);
@@ -89,9 +89,16 @@ fn generated_documents_are_what_the_code_says() {
          these rests on too, it is told as that one's consequence (`root` in captures and reports), the first of the \
          list first.\n\n| slug | is a consequence of |\n|---|---|\n",
     );
+    let links = |slugs: &[&str]| slugs.iter().map(|r| format!("[`{r}`]({r}.md)")).collect::<Vec<_>>().join(", ");
     for meta in catalogue::ALL.iter().filter(|m| !m.consequence_of.is_empty()) {
-        let roots: Vec<String> = meta.consequence_of.iter().map(|r| format!("[`{r}`]({r}.md)")).collect();
-        writeln!(index, "| [`{0}`]({0}.md) | {1} |", meta.slug, roots.join(", ")).expect("text");
+        writeln!(index, "| [`{0}`]({0}.md) | {1} |", meta.slug, links(meta.consequence_of)).expect("text");
+    }
+    index.push_str(
+        "\nSome say the same better than others. Where both rest on one exchange, only the better one is told.\n\n\
+         | slug | is not told beside |\n|---|---|\n",
+    );
+    for meta in catalogue::ALL.iter().filter(|m| !m.yields_to.is_empty()) {
+        writeln!(index, "| [`{0}`]({0}.md) | {1} |", meta.slug, links(meta.yields_to)).expect("text");
     }
     same_as_file(&root().join("docs/findings/README.md"), &index);
     same_as_file(&root().join("docs/handshakes.md"), &table::page());

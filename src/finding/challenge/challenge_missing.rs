@@ -1,5 +1,6 @@
 //! See the page below.
 
+use crate::finding::refusal::author;
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::finding::Basis;
 use crate::track::turn::Turn;
@@ -43,7 +44,7 @@ finding! {
 pub(in crate::finding) struct Detector;
 
 impl Detect for Detector {
-    fn on_turn(&mut self, turn: &Turn, _view: &View<'_>, out: &mut Raise<'_>) {
+    fn on_end(&mut self, turn: &Turn, _view: &View<'_>, out: &mut Raise<'_>) {
         let Some(response) = turn.response().filter(|r| r.status == 401) else { return };
         if response.header("www-authenticate").is_some() {
             return;
@@ -53,12 +54,13 @@ impl Detect for Detector {
             || "the response has no `Server` field".to_owned(),
             |s| format!("the response says `Server: {s}`"),
         );
+        let by = author(turn).map(|by| format!(", and {by}")).unwrap_or_default();
         out.raise(
             e.times.response_head.unwrap_or_default(),
             Draft::new(
                 Basis::Observed,
                 format!(
-                    "The 401 to {} {} on connection {} has no `WWW-Authenticate`, so no client can answer it; {server}.",
+                    "The 401 to {} {} on connection {} has no `WWW-Authenticate`, so no client can answer it; {server}{by}.",
                     e.request.method, e.request.target, e.connection
                 ),
                 Place::response(turn).says("401 without `WWW-Authenticate`"),

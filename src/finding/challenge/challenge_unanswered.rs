@@ -41,6 +41,7 @@ finding! {
     schemes: [],
     cause: Client,
     consequence_of: [],
+    yields_to: ["ip-restricted", "denied-by-filter-or-application"],
     since: "0.1.0",
 }
 

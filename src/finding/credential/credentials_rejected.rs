@@ -1,5 +1,6 @@
 //! See the page below.
 
+use crate::finding::refusal::{Refusal, may_be_credentials};
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::finding::Basis;
 use crate::track::challenges::Verdict;
@@ -15,8 +16,9 @@ finding! {
     /// ## What authtap saw
     /// For NTLM: NEGOTIATE, CHALLENGE and AUTHENTICATE on one connection, nothing in between, and 401 with bare schemes.
     /// For Basic and Digest: credentials of an offered scheme, and 401. The wire does not tell a wrong password from a
-    /// locked, expired or restricted account, hence `inferred`. When the same user was accepted before in this watch,
-    /// the credentials may be right and the resource forbidden: then it is only `suspected`.
+    /// locked, expired or restricted account, hence `inferred`; `observed` when IIS's detailed page or its log
+    /// (`authtap report --iis-log`) gives the reason. When the same user was accepted before in this watch, the credentials
+    /// may be right and the resource forbidden: then it is only `suspected`.
     ///
     /// ## Why it breaks
     /// The server, or the domain controller it asked, did not accept what came. Why, only they know: IIS logs `401 1` (or
@@ -41,10 +43,11 @@ finding! {
     slug: "credentials-rejected",
     title: "The server refused a complete logon",
     severity: High,
-    basis: Inferred,
+    basis: Observed,
     schemes: ["ntlm", "negotiate-ntlm", "basic", "digest"],
     cause: Credentials,
     consequence_of: [],
+    yields_to: ["access-denied-after-logon"],
     since: "0.1.0",
 }
 
@@ -53,8 +56,8 @@ finding! {
 pub(in crate::finding) struct Detector;
 
 impl Detect for Detector {
-    fn on_turn(&mut self, turn: &Turn, view: &View<'_>, out: &mut Raise<'_>) {
-        if turn.answer != Event::Refused || !turn.came_whole() {
+    fn on_end(&mut self, turn: &Turn, view: &View<'_>, out: &mut Raise<'_>) {
+        if turn.answer != Event::Refused || !turn.came_whole() || !may_be_credentials(turn) {
             return;
         }
         let e = &turn.exchange;
@@ -63,10 +66,37 @@ impl Detect for Detector {
     }
 }
 
+/// SEC_E_INVALID_TOKEN.
+const INVALID_TOKEN: u32 = 0x8009_0308;
+/// SEC_E_BAD_BINDINGS.
+const BAD_BINDINGS: u32 = 0x8009_0346;
+/// SEC_E_LOGON_DENIED.
+const LOGON_DENIED: u32 = 0x8009_030c;
+
+/// IIS's page says why the account was refused: SEC_E_LOGON_DENIED, or a logon error of Windows (1311 to 1331, 1385, 1789
+/// to 1793, 1907, 1909 and the like, as an HRESULT of facility 7).
+fn is_a_reason(page: &Refusal<'_>) -> bool {
+    let Some(row) = page.code().filter(|_| page.pair() == (401, 1)) else { return false };
+    let number = row.code & 0xffff;
+    let windows = row.code >> 16 == 0x8007 || row.code < 0x1_0000;
+    row.code == LOGON_DENIED || (windows && matches!(number, 1311..=1331 | 1385 | 1786..=1793 | 1907 | 1909))
+}
+
 fn draft(turn: &Turn, view: &View<'_>) -> Draft {
     let name = turn.user.as_deref().unwrap_or("a user without a name");
     let connection = view.site.connection(turn.exchange.connection);
-    let (basis, cause) = if connection.and_then(Connection::certificates_differ) == Some(true) {
+    let page = Refusal::of(turn);
+    let (basis, cause) = if page.as_ref().is_some_and(is_a_reason) {
+        (Basis::Observed, "it is the account or its password, as the page of IIS says")
+    } else if page.is_some_and(|p| p.is_code(INVALID_TOKEN)) {
+        (
+            Basis::Suspected,
+            "IIS's code says that the message did not fit, not that the password is wrong: something behind authtap may \
+             tear handshakes apart, or Extended Protection refused it",
+        )
+    } else if page.is_some_and(|p| p.is_code(BAD_BINDINGS)) {
+        (Basis::Suspected, "IIS's code says that the channel binding did not fit (Extended Protection)")
+    } else if connection.and_then(Connection::certificates_differ) == Some(true) {
         // authtap blames itself first.
         (
             Basis::Suspected,
@@ -95,10 +125,11 @@ fn draft(turn: &Turn, view: &View<'_>) -> Draft {
         "the credentials came whole"
     };
     let from = turn.party;
+    let says = page.map(|p| format!(" ({})", p.says())).unwrap_or_default();
     Draft::new(
         basis,
         format!(
-            "The server refused {name} from {from} for {} {} on connection {}: {whole}; {cause}.",
+            "The server refused {name} from {from} for {} {} on connection {}: {whole}; {cause}{says}.",
             e.request.method, e.request.target, e.connection
         ),
         Place::response(turn).says("401 with bare schemes after complete credentials"),

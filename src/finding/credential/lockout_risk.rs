@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use crate::finding::refusal::may_be_credentials;
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::finding::Basis;
 use crate::model::user::UserKey;
@@ -76,7 +77,7 @@ impl Detect for Detector {
         self.users.values().map(|u| 1 + u.refusals.len()).sum()
     }
 
-    fn on_turn(&mut self, turn: &Turn, view: &View<'_>, out: &mut Raise<'_>) {
+    fn on_end(&mut self, turn: &Turn, view: &View<'_>, out: &mut Raise<'_>) {
         let Some(name) = &turn.user else { return };
         let key = UserKey::of(name);
         if matches!(turn.meaning(), Meaning::Logon | Meaning::LogonOnce) {
@@ -84,7 +85,7 @@ impl Detect for Detector {
             return;
         }
         let apart = turn.request == Event::Authenticate && !turn.in_sequence();
-        if turn.answer != Event::Refused || !(apart || turn.came_whole()) {
+        if turn.answer != Event::Refused || !(apart || turn.came_whole()) || !may_be_credentials(turn) {
             return;
         }
         // Who got in before and is refused now is known to the server: that is a permission, and locks nothing.

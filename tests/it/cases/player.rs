@@ -136,7 +136,7 @@ impl Player {
             [n, "close", by, how] => self.close(at, n.parse().unwrap(), by, how),
             [n, direction @ (">" | "<" | ">>" | "<<"), ..] => {
                 let text = rest.split_once(direction).expect("a direction").1.trim_start().to_owned();
-                let bytes = if direction.len() == 2 { self.body(&text, at) } else { self.message(&text, at) };
+                let bytes = if direction.len() == 2 { body_of(&text) } else { self.message(&text, at) };
                 self.bytes(at, n.parse().unwrap(), direction.starts_with('>'), &bytes);
             }
             _ => panic!("no step: {line}"),
@@ -188,23 +188,17 @@ impl Player {
     /// A head's lines, and a body.
     fn message(&mut self, message: &str, at: Stamp) -> Vec<u8> {
         let (head, body) = message.split_once(" || ").unwrap_or((message, ""));
+        let body = body_of(body);
         let mut text = String::new();
         for line in head.split(" | ") {
-            text.push_str(&self.fill(line.trim(), at));
+            let line = line.trim().replace("Content-Length: *", &format!("Content-Length: {}", body.len()));
+            text.push_str(&self.fill(&line, at));
             text.push_str("\r\n");
         }
         text.push_str("\r\n");
         let mut bytes = text.into_bytes();
-        bytes.extend(self.body(body, at));
+        bytes.extend(body);
         bytes
-    }
-
-    /// Bytes of a body: the text as it is, or `@N` for so many of them.
-    fn body(&self, text: &str, _at: Stamp) -> Vec<u8> {
-        match text.strip_prefix('@') {
-            Some(n) => vec![b'x'; n.trim().parse().unwrap_or_else(|_| panic!("no size: {text}"))],
-            None => text.as_bytes().to_vec(),
-        }
     }
 
     fn bytes(&mut self, at: Stamp, n: u64, from_client: bool, bytes: &[u8]) {
@@ -267,6 +261,41 @@ impl Player {
         }
         out + rest
     }
+}
+
+/// Bytes of a body: the text as it is, `@N` for so many of them, or `{page 401.3 0x80070005 user=EXAMPLE\alice}` for a
+/// detailed error page of IIS, whose shape is that of the pages in `tests/data/iis/pages`.
+fn body_of(text: &str) -> Vec<u8> {
+    if let Some(n) = text.strip_prefix('@') {
+        return vec![b'x'; n.trim().parse().unwrap_or_else(|_| panic!("no size: {text}"))];
+    }
+    let Some(inside) = text.strip_prefix("{page ").and_then(|t| t.trim_end().strip_suffix('}')) else {
+        return text.as_bytes().to_vec();
+    };
+    let mut words = inside.split_whitespace();
+    let (number, code) = (words.next().expect("401.3"), words.next().expect("an error code"));
+    let (status, substatus) = number.split_once('.').expect("a substatus");
+    let user = words.next().and_then(|w| w.strip_prefix("user=")).unwrap_or("Not yet determined");
+    let row = |name: &str, value: &str| format!("<tr><th>{name}</th><td>&nbsp;&nbsp;&nbsp;{value}</td></tr>");
+    let method = if user == "Not yet determined" { user } else { "Negotiate" };
+    [
+        format!("<html><head><title>IIS 10.0 Detailed Error - {number} - Refused</title></head><body>"),
+        format!("<h3>HTTP Error {number} - Refused</h3><div id=\"details-left\"><table>"),
+        row("Module", "IIS Web Core"),
+        row("Notification", "AuthenticateRequest"),
+        row("Handler", "StaticFile"),
+        row("Error Code", code),
+        "</table></div><div id=\"details-right\"><table>".to_owned(),
+        row("Requested URL", "http://app.example.test/"),
+        row("Physical Path", "C:\\inetpub\\app"),
+        row("Logon Method", method),
+        row("Logon User", user),
+        "</table></div>".to_owned(),
+        format!("<a href=\"https://go.example.test/?LinkID=62293&amp;IIS70Error={status},{substatus},{code},20348\">"),
+        "more</a></body></html>".to_owned(),
+    ]
+    .concat()
+    .into_bytes()
 }
 
 fn certificate(name: &str, hash: &str) -> Option<Certificate> {

@@ -1,0 +1,173 @@
+//! See the page below.
+
+use crate::finding::memory::Memory;
+use crate::finding::refusal::Refusal;
+use crate::finding::{Detect, Draft, Place, Raise, View};
+use crate::model::finding::{Basis, Evidence};
+use crate::model::user::UserKey;
+use crate::track::handshake::Event;
+use crate::track::turn::Turn;
+use std::net::IpAddr;
+
+finding! {
+    /// ## What it is
+    /// The server knows who the user is, and refuses this resource all the same: a permission, and no password. The
+    /// client hears 401 either way, so it prompts, and no password will ever be right.
+    ///
+    /// ## What authtap saw
+    /// `observed`: the same user, from the same client, was accepted at another path within the last ten minutes, and is
+    /// refused here with whole credentials. For Kerberos, whose user cannot be seen, the same ticket was accepted. `inferred`:
+    /// IIS's detailed page says 401.3, and no acceptance was seen.
+    ///
+    /// ## Why it breaks
+    /// After the logon IIS opens the file as that user, and NTFS says no (401.3, error 5); or the application refuses
+    /// with 401 where 403 would be right. Browsers answer any 401 with a prompt.
+    ///
+    /// ## Fix
+    /// - Files: give the user or group *Read* on the folder (*Explorer > Properties > Security*, or `icacls FOLDER /grant "DOMAIN\\group:(OI)(CI)RX"`). With impersonation the user needs it, without it the application pool's account does.
+    /// - *Edit Permissions > Effective access* for that user on that folder tells whether NTFS is the cause.
+    /// - URL rules: *site > Authorization Rules* in IIS Manager, or `<authorization>` in web.config of that folder.
+    /// - The application: look in its own log; an `[Authorize]` rule that answers 401 to a known user should answer 403.
+    ///
+    /// Afterwards the user gets 200 there, or an honest 403.
+    ///
+    /// ## Not this when
+    /// The user is accepted nowhere (`credentials-rejected`), the refused path was accepted before for the same user
+    /// (then the password may have changed), or the page says 401.4 or 401.5 (`denied-by-filter-or-application`).
+    ///
+    /// ## References
+    /// - KB 943891 (401.3); RFC 9110 sections 15.5.2 and 15.5.4
+    slug: "access-denied-after-logon",
+    title: "The user is logged on, and may not have this resource",
+    severity: High,
+    basis: Observed,
+    schemes: [],
+    cause: Permission,
+    consequence_of: [],
+    since: "0.1.0",
+}
+
+/// An acceptance so long ago proves nothing about the password of now.
+const LATELY: std::time::Duration = std::time::Duration::from_mins(10);
+
+/// Whom the server knows: by name, or by ticket.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Who {
+    User(UserKey),
+    Ticket(String),
+}
+
+impl Who {
+    fn of(turn: &Turn) -> Option<Self> {
+        if let Some(user) = &turn.user {
+            return Some(Self::User(UserKey::of(user)));
+        }
+        let kerberos = turn.exchange.authorization.as_ref()?.kerberos()?;
+        kerberos.ticket.clone().map(Self::Ticket)
+    }
+}
+
+/// Where somebody was accepted last.
+#[derive(Debug)]
+struct Accepted {
+    path: String,
+    evidence: Evidence,
+    at: crate::model::Stamp,
+}
+
+/// Remembers who was accepted where.
+#[derive(Debug, Default)]
+pub(in crate::finding) struct Detector {
+    accepted: Memory<(Who, IpAddr), Vec<Accepted>>,
+}
+
+/// So many paths of one user are remembered.
+const PATHS: usize = 8;
+
+impl Detect for Detector {
+    fn entries(&self) -> usize {
+        self.accepted.len()
+    }
+
+    fn forgotten(&self) -> u64 {
+        self.accepted.forgotten()
+    }
+
+    fn on_turn(&mut self, turn: &Turn, view: &View<'_>, _out: &mut Raise<'_>) {
+        if turn.request == Event::Bare
+            || !matches!(turn.answer, Event::Accepted | Event::AcceptedOnce)
+            || !(200..300).contains(&turn.status())
+        {
+            return;
+        }
+        let Some(who) = Who::of(turn) else { return };
+        let (at, path) = (turn.at(), turn.path());
+        let list = self.accepted.entry((who, turn.party), at, view, Vec::new);
+        list.retain(|a| a.path != path);
+        if list.len() >= PATHS {
+            list.remove(0);
+        }
+        let name = turn.user.as_deref().unwrap_or("the ticket");
+        let says = format!("{} to {}: {name} is known to the server", turn.status(), turn.request_line());
+        list.push(Accepted { path: path.to_owned(), evidence: Place::response(turn).says(says), at });
+    }
+
+    fn on_end(&mut self, turn: &Turn, _view: &View<'_>, out: &mut Raise<'_>) {
+        if turn.status() != 401 || turn.answer == Event::Challenge {
+            return;
+        }
+        let refusal = Refusal::of(turn);
+        let said = refusal.filter(|r| r.pair() == (401, 3));
+        // Another substatus is another defect.
+        if refusal.is_some() && said.is_none() {
+            return;
+        }
+        let whole = turn.answer == Event::Refused
+            && (turn.came_whole() || (turn.request == Event::Token && turn.scheme == Some("kerberos")));
+        let bare = turn.request == Event::Bare && said.is_some();
+        if !whole && !bare {
+            return;
+        }
+        let (at, path) = (turn.at(), turn.path());
+        let logged_on = turn.user.clone().or_else(|| turn.user_before.clone());
+        let who = Who::of(turn).or_else(|| logged_on.as_deref().map(|u| Who::User(UserKey::of(u))));
+        let list = who.as_ref().and_then(|who| self.accepted.get(&(who.clone(), turn.party)));
+        let list = list.map_or(&[][..], Vec::as_slice);
+        if said.is_none() && list.iter().any(|a| a.path == path) {
+            return;
+        }
+        let elsewhere = list.iter().rev().find(|a| a.path != path && at.since(a.at) <= LATELY);
+        let basis = match (said, elsewhere) {
+            (_, Some(_)) => Basis::Observed,
+            (Some(_), None) => Basis::Inferred,
+            (None, None) => return,
+        };
+        let name = logged_on.as_deref().map(str::to_owned);
+        let name = name.or_else(|| said.and_then(|r| r.logon_user()).map(str::to_owned));
+        let name = name.unwrap_or_else(|| match &who {
+            Some(Who::Ticket(_)) => "the owner of a Kerberos ticket".to_owned(),
+            _ => "a user who is logged on".to_owned(),
+        });
+        let how = match (elsewhere, said) {
+            (Some(a), Some(r)) => format!("{}, and the same user was accepted at {} before", r.says(), a.path),
+            (Some(a), None) => {
+                format!("the same user was accepted at {} {} s before", a.path, at.since(a.at).as_secs())
+            }
+            (None, Some(r)) => r.says(),
+            (None, None) => return,
+        };
+        let draft = Draft::new(
+            basis,
+            format!(
+                "{name} from {} may not have {} (connection {}): {how}. It is a permission, and not the password.",
+                turn.party,
+                turn.request_line(),
+                turn.exchange.connection
+            ),
+            Place::response(turn).says("401 to a user whom the server knows"),
+        )
+        .scheme(turn.scheme)
+        .and_if(elsewhere.map(|a| a.evidence.clone()));
+        out.raise(at, draft);
+    }
+}
