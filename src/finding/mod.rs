@@ -7,12 +7,14 @@
 mod define;
 pub mod catalogue;
 mod cause;
+mod clock;
 mod detect;
 mod engine;
 mod hops;
 mod memory;
 mod refusal;
 mod roots;
+mod ticket;
 
 pub use cause::Cause;
 pub use detect::{Detect, Draft, Place, Raise, View};

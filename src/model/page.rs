@@ -13,6 +13,8 @@ pub struct Page {
     pub basis: Basis,
     /// The sign that decided.
     pub sign: Cow<'static, str>,
+    /// Words of it that speak of a server behind this one which refused, such as `ANONYMOUS LOGON`.
+    pub back_end: Option<Cow<'static, str>>,
     /// What a detailed page says; only of [`PageAuthor::IisDetailed`].
     pub detail: Option<Box<PageDetail>>,
 }

@@ -286,6 +286,7 @@ impl Entropy<'_> {
             author: self.one(&PageAuthor::ALL),
             basis: self.one(&[Basis::Observed, Basis::Inferred, Basis::Suspected]),
             sign: self.text().into(),
+            back_end: self.opt_text().map(Into::into),
             detail: self.opt(|e| {
                 Box::new(PageDetail {
                     status: e.opt(|e| e.num() as u16),

@@ -59,8 +59,18 @@ pub fn classify(answer: &Answer<'_>) -> Page {
     if body.text.is_empty() {
         return page(PageAuthor::Unread, Basis::Observed, "its compressed body could not be read");
     }
-    of_text(answer, &body, says_http_sys)
+    let mut page = of_text(answer, &body, says_http_sys);
+    // Pages of HTTP.sys and IIS come with each leg of a logon, and quote nobody.
+    if page.author == PageAuthor::Application || answer.status >= 500 {
+        let text = body.text.as_bytes();
+        let found = BACK_END.iter().find(|words| memchr::memmem::find(text, words.as_bytes()).is_some());
+        page.back_end = found.map(|words| Cow::Borrowed(*words));
+    }
+    page
 }
+
+/// What the messages of databases, shares and services say when the server that called them came as nobody.
+const BACK_END: [&str; 3] = ["ANONYMOUS LOGON", "Login failed for user", "The remote server returned an error: (401)"];
 
 fn of_text(answer: &Answer<'_>, body: &Body, says_http_sys: bool) -> Page {
     let text = body.text.as_str();
@@ -127,11 +137,17 @@ fn is_numbered(title: &str, status: u16) -> bool {
 }
 
 fn detailed_page(basis: Basis, sign: &'static str, detail: PageDetail) -> Page {
-    Page { author: PageAuthor::IisDetailed, basis, sign: Cow::Borrowed(sign), detail: Some(Box::new(detail)) }
+    Page {
+        author: PageAuthor::IisDetailed,
+        basis,
+        sign: Cow::Borrowed(sign),
+        back_end: None,
+        detail: Some(Box::new(detail)),
+    }
 }
 
 const fn page(author: PageAuthor, basis: Basis, sign: &'static str) -> Page {
-    Page { author, basis, sign: Cow::Borrowed(sign), detail: None }
+    Page { author, basis, sign: Cow::Borrowed(sign), back_end: None, detail: None }
 }
 
 fn starts_with_ignoring_case(value: &[u8], prefix: &[u8]) -> bool {

@@ -73,6 +73,8 @@ struct PageRef<'a> {
     author: PageAuthor,
     basis: Basis,
     sign: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    back_end: Option<&'a str>,
     /// Few pages have one.
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<PageDetail>,
@@ -197,6 +199,7 @@ fn page(x: &model::page::Page) -> PageRef<'_> {
         author: x.author.into(),
         basis: x.basis.into(),
         sign: &x.sign,
+        back_end: x.back_end.as_deref(),
         detail: x.detail.as_deref().map(Into::into),
     }
 }

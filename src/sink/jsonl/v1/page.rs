@@ -17,6 +17,9 @@ pub struct Page {
     /// The sign that decided, in words.
     #[serde(default)]
     pub sign: String,
+    /// Words of it that speak of a server behind this one which refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back_end: Option<String>,
     /// What a detailed error page of IIS says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<Box<PageDetail>>,
@@ -71,6 +74,7 @@ impl From<&page::Page> for Page {
             author: x.author.into(),
             basis: x.basis.into(),
             sign: x.sign.clone().into_owned(),
+            back_end: x.back_end.clone().map(std::borrow::Cow::into_owned),
             detail: x.detail.as_deref().map(|d| Box::new(d.into())),
         }
     }
@@ -84,6 +88,7 @@ impl TryFrom<Page> for page::Page {
             author: x.author.into(),
             basis: x.basis.into(),
             sign: x.sign.into(),
+            back_end: x.back_end.map(Into::into),
             detail: x.detail.map(|d| (*d).try_into().map(Box::new)).transpose()?,
         })
     }

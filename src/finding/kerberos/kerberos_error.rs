@@ -1,0 +1,93 @@
+//! See the page below.
+
+use std::net::IpAddr;
+
+use crate::finding::memory::Memory;
+use crate::finding::ticket::{ETYPE_NOSUPP, SKEW, WRONG_KEY, ap_req, described, error_name, krb_error};
+use crate::finding::{Detect, Draft, Place, Raise, View};
+use crate::iis::code;
+use crate::model::finding::Basis;
+use crate::track::turn::Turn;
+
+finding! {
+    /// ## What it is
+    /// The server refused a Kerberos ticket and said why: a KRB-ERROR in the 401.
+    ///
+    /// ## What authtap saw
+    /// The KRB-ERROR itself, whose text is not encrypted: its code, the server's time, and the name that the server used.
+    ///
+    /// ## Why it breaks
+    /// That depends on the code; `authtap explain KRB_AP_ERR_…` tells what each means in front of a web server. Frequent ones:
+    /// KRB_AP_ERR_TKT_EXPIRED (32), an expired ticket that the client did not renew; KRB_AP_ERR_TKT_NYV (33), a ticket from
+    /// the future, that is, clocks; KRB_AP_ERR_REPEAT (34), a message that was used before.
+    ///
+    /// ## Fix
+    /// - 32: on the client `klist purge`, or log on again; a service that runs for long must renew its tickets.
+    /// - 33: compare the clocks (`w32tm /stripchart /computer:DC /samples:3`).
+    /// - 34: something repeats requests; see `kerberos-replay`.
+    /// - Others: `authtap explain CODE`, and *Event Viewer > Windows Logs > System*, source *Security-Kerberos*, on the server.
+    ///
+    /// ## Not this when
+    /// The code says that the key is wrong (`kerberos-wrong-key`), that clocks differ (`kerberos-clock-skew`), or that the
+    /// encryption type is not taken (`kerberos-encryption-type`): these have pages of their own.
+    ///
+    /// ## References
+    /// - RFC 4120 sections 5.9.1 and 7.5.9
+    slug: "kerberos-error",
+    title: "The server refused a Kerberos ticket with an error of its own",
+    severity: High,
+    basis: Observed,
+    schemes: ["kerberos"],
+    cause: Directory,
+    consequence_of: [],
+    yields_to: ["kerberos-replay"],
+    since: "0.1.0",
+}
+
+/// Counts each client's errors.
+#[derive(Debug, Default)]
+pub(in crate::finding) struct Detector {
+    seen: Memory<(IpAddr, i32), u32>,
+}
+
+impl Detect for Detector {
+    fn entries(&self) -> usize {
+        self.seen.len()
+    }
+
+    fn forgotten(&self) -> u64 {
+        self.seen.forgotten()
+    }
+
+    fn on_turn(&mut self, turn: &Turn, view: &View<'_>, out: &mut Raise<'_>) {
+        let Some((error, number)) = krb_error(turn).and_then(|e| Some((e, e.error_code?))) else { return };
+        if turn.status() != 401 || number == SKEW || number == ETYPE_NOSUPP || WRONG_KEY.contains(&number) {
+            return;
+        }
+        let count = self.seen.entry((turn.party, number), turn.at(), view, || 0);
+        *count += 1;
+        if !count.is_power_of_two() {
+            return;
+        }
+        let times = if *count > 1 { format!(" ({count} times so far)") } else { String::new() };
+        let means = code::kerberos(number).map(|row| format!(": {}", row.text.means.trim_end_matches('.')));
+        let ticket = ap_req(turn).map(|t| format!("the ticket for {}", described(t)));
+        out.raise(
+            turn.at(),
+            Draft::new(
+                Basis::Observed,
+                format!(
+                    "The server answered {} to {} from {} on connection {}{times}{}.",
+                    error_name(error),
+                    ticket.unwrap_or_else(|| "a token".to_owned()),
+                    turn.party,
+                    turn.exchange.connection,
+                    means.unwrap_or_default()
+                ),
+                Place::response(turn).says(format!("KRB-ERROR {}", error_name(error))),
+            )
+            .scheme(Some("kerberos"))
+            .and(Place::request(turn).says("the message that it answers")),
+        );
+    }
+}

@@ -1,0 +1,115 @@
+//! See the page below.
+
+use std::time::Duration;
+
+use crate::finding::memory::Memory;
+use crate::finding::ticket::{ap_req, spn};
+use crate::finding::{Detect, Draft, Place, Raise, View};
+use crate::model::finding::{Basis, Evidence};
+use crate::model::{ConnectionId, Stamp};
+use crate::track::turn::Turn;
+
+finding! {
+    /// ## What it is
+    /// The same Kerberos message (AP-REQ), byte for byte, came on two connections. A client makes a new one for each; whoever
+    /// sends it twice repeats somebody's request.
+    ///
+    /// ## What authtap saw
+    /// Two requests whose AP-REQ has the same keyed fingerprint, authenticator included, on different connections within
+    /// ten minutes.
+    ///
+    /// ## Why it breaks
+    /// A Kerberos server remembers the authenticators of the last minutes and refuses a second use (KRB_AP_ERR_REPEAT), so
+    /// that a stolen message is worthless. A proxy that tries a failed request again on another connection runs into that;
+    /// and where the server does not look, the request may have been done twice.
+    ///
+    /// ## Fix
+    /// - HAProxy: no `retry-on` for these back ends, or `retry-on conn-failure` alone; `option redispatch` only tries again before anything was sent.
+    /// - nginx: `proxy_next_upstream off;` (or `error timeout` without `non_idempotent`).
+    /// - F5, NetScaler, ARR: no retry of requests on another server.
+    /// - A client library that keeps the header for later requests: let it make one for each connection.
+    ///
+    /// ## Not this when
+    /// The message is repeated on the same connection, as some clients do with each request; or only the *ticket* is the same,
+    /// which is how Kerberos works.
+    ///
+    /// ## References
+    /// - RFC 4120 section 3.2.3 (replay cache)
+    slug: "kerberos-replay",
+    title: "The same Kerberos message came on two connections",
+    severity: Medium,
+    basis: Observed,
+    schemes: ["kerberos"],
+    cause: Connections,
+    consequence_of: [],
+    since: "0.1.0",
+}
+
+/// As long as a replay cache may remember (twice the clock skew that is allowed).
+const REMEMBERED: Duration = Duration::from_mins(10);
+
+/// Where a message was seen first.
+#[derive(Debug)]
+struct First {
+    connection: ConnectionId,
+    at: Stamp,
+    evidence: Evidence,
+    told: bool,
+}
+
+/// Remembers each message's fingerprint.
+#[derive(Debug, Default)]
+pub(in crate::finding) struct Detector {
+    seen: Memory<String, First>,
+}
+
+impl Detect for Detector {
+    fn entries(&self) -> usize {
+        self.seen.len()
+    }
+
+    fn forgotten(&self) -> u64 {
+        self.seen.forgotten()
+    }
+
+    fn on_turn(&mut self, turn: &Turn, view: &View<'_>, out: &mut Raise<'_>) {
+        let Some((ticket, print)) = ap_req(turn).and_then(|k| Some((k, k.request.as_ref()?))) else { return };
+        let here = turn.exchange.connection;
+        let at = turn.exchange.times.request_head;
+        let Some(first) = self.seen.get_mut(print) else {
+            let evidence = Place::request(turn).says("the AP-REQ as it came first");
+            let first = First { connection: here, at, evidence, told: false };
+            self.seen.entry(print.clone(), at, view, || first);
+            return;
+        };
+        if first.connection == here || first.told || at.since(first.at) > REMEMBERED {
+            return;
+        }
+        first.told = true;
+        let answer = match turn.response() {
+            Some(r) => format!("; it was answered with {}", r.status),
+            None => String::new(),
+        };
+        out.raise(
+            turn.at(),
+            Draft::new(
+                Basis::Observed,
+                format!(
+                    "The AP-REQ for {} of connection {} came again, byte for byte, on connection {here} from {} {:.1} s \
+                     later{answer}: something repeats requests.",
+                    spn(ticket),
+                    first.connection,
+                    turn.party,
+                    at.since(first.at).as_secs_f64()
+                ),
+                Place::request(turn).says("the same AP-REQ, authenticator included"),
+            )
+            .scheme(Some("kerberos"))
+            .and(first.evidence.clone()),
+        );
+    }
+
+    fn on_time(&mut self, now: Stamp, _view: &View<'_>, _out: &mut Raise<'_>) {
+        self.seen.expire(now, REMEMBERED);
+    }
+}
