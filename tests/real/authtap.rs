@@ -21,7 +21,12 @@ pub(crate) struct Authtap {
 impl Authtap {
     /// Puts authtap in front of `upstream`; with TLS, with the site's own certificate as the documentation asks for.
     pub(crate) fn start(rig: &Rig, upstream: u16) -> Self {
-        let capture = rig.path("capture.jsonl");
+        Self::start_as("capture", rig, upstream)
+    }
+
+    /// The same for one of several authtaps of a rig; `name` is that of its capture file.
+    pub(crate) fn start_as(name: &str, rig: &Rig, upstream: u16) -> Self {
+        let capture = rig.path(&format!("{name}.jsonl"));
         let mut command = command(PROGRAM);
         command.args([
             "run",
@@ -90,7 +95,7 @@ impl Diagnosis {
         found.unwrap_or_else(|| panic!("{slug} was not found; the report:\n{:#}", self.report))
     }
 
-    fn findings(&self) -> &Vec<Value> {
+    pub(crate) fn findings(&self) -> &Vec<Value> {
         self.report["findings"].as_array().unwrap_or_else(|| panic!("no findings in the report:\n{:#}", self.report))
     }
 

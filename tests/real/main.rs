@@ -16,6 +16,7 @@
 
 mod authtap;
 mod clients;
+mod haproxy;
 mod process;
 mod rig;
 
@@ -24,4 +25,6 @@ mod oracle;
 #[path = "../it/token/pyspnego.rs"]
 mod peer;
 mod rig_itself;
+mod soak;
+mod soak_clients;
 mod tshark;

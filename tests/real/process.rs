@@ -7,11 +7,12 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 /// How long anything may stay silent before the test is called broken. Long, because it is only ever waited for when something is wrong.
-const DEADLINE: Duration = Duration::from_mins(1);
+pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
 
 /// A command to be run as part of the rig: in a process group of its own, told to end when the thread that started it ends.
 pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
@@ -136,7 +137,8 @@ impl Drop for Process {
 
 /// The lines of a stream, read as they come by a thread of their own, so that no program ever blocks on a full pipe.
 pub(crate) struct Lines {
-    coming: Receiver<String>,
+    /// In a mutex only so that a program may be shared between threads.
+    coming: Mutex<Receiver<String>>,
     seen: Vec<String>,
 }
 
@@ -154,13 +156,13 @@ impl Lines {
                 }
             }
         });
-        Self { coming, seen: Vec::new() }
+        Self { coming: Mutex::new(coming), seen: Vec::new() }
     }
 
     /// The next line that `wanted` accepts. A program that ends or stays silent instead fails the test with what it did say.
     pub(crate) fn wait_for(&mut self, name: &str, wanted: impl Fn(&str) -> bool) -> String {
         loop {
-            match self.coming.recv_timeout(DEADLINE) {
+            match self.coming.get_mut().unwrap().recv_timeout(DEADLINE) {
                 Ok(line) => {
                     self.seen.push(line.clone());
                     if wanted(&line) {
@@ -180,7 +182,7 @@ impl Lines {
     /// Reads to the end of the stream; false when that does not come.
     fn drain(&mut self, patience: Duration) -> bool {
         loop {
-            match self.coming.recv_timeout(patience) {
+            match self.coming.get_mut().unwrap().recv_timeout(patience) {
                 Ok(line) => self.seen.push(line),
                 Err(RecvTimeoutError::Disconnected) => return true,
                 Err(RecvTimeoutError::Timeout) => return false,

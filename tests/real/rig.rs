@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use md5::{Digest as _, Md5};
 use tempfile::TempDir;
 
 use crate::process::{Process, command, command_without_root, python, run};
@@ -128,20 +129,31 @@ impl Rig {
         );
     }
 
+    /// A file that belongs to the rig and not to this run.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        self.programs.join(name)
+    }
+
     /// Fills the `@NAME@`s of a template of the rig, and puts the result into the run's directory.
     fn fill(&self, template: &str, values: &[(&str, &str)]) -> PathBuf {
-        let mut text = fs::read_to_string(self.programs.join(template)).unwrap();
-        for (name, value) in values.iter().copied().chain([("DIR", self.dir.path().to_str().unwrap())]) {
-            text = text.replace(&format!("@{name}@"), value);
+        self.fill_as(template, template, values)
+    }
+
+    /// The same under another name, for what there may be several of.
+    pub(crate) fn fill_as(&self, name: &str, template: &str, values: &[(&str, &str)]) -> PathBuf {
+        let mut text = fs::read_to_string(self.program(template)).unwrap();
+        let places = [("DIR", self.dir.path().to_str().unwrap()), ("PROGRAMS", self.programs.to_str().unwrap())];
+        for (place, value) in values.iter().copied().chain(places) {
+            text = text.replace(&format!("@{place}@"), value);
         }
-        let path = self.path(template);
+        let path = self.path(name);
         fs::write(&path, text).unwrap();
         path
     }
 }
 
 /// A port that was free a moment ago, for programs that cannot pick one themselves.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
@@ -159,6 +171,7 @@ impl NtlmServer {
     pub(crate) fn start_with(rig: &Rig, options: &[&str]) -> Self {
         let mut command = rig.python("ntlm_server.py");
         command.arg("--accounts").arg(rig.accounts()).arg("--persistent-auth").args(options);
+        command.arg("--html").arg(rig.program("soak.html"));
         if rig.tls() {
             command.arg("--tls-cert").arg(rig.certificate()).arg("--tls-key").arg(rig.key());
         }
@@ -220,7 +233,8 @@ impl Kdc {
     }
 }
 
-/// Apache with mod_auth_gssapi: Kerberos and NTLM, by MIT's library and gss-ntlmssp. It serves `/page`.
+/// Apache with mod_auth_gssapi: Kerberos and NTLM, by MIT's library and gss-ntlmssp; and Basic and Digest in `/basic/` and `/digest/`.
+/// It serves `page` and `soak.html`, and counts the bytes that `upload` is sent.
 pub(crate) struct Apache {
     _process: Process,
     pub(crate) port: u16,
@@ -243,7 +257,10 @@ impl Apache {
             "apache.conf",
             &[("PORT", &port.to_string()), ("MODULES", modules), ("LOAD_TLS", &load_tls), ("TLS", &tls)],
         );
-        fs::write(rig.directory("htdocs").join("page"), "you are in\n").unwrap();
+        let pages = rig.directory("htdocs");
+        fs::write(pages.join("page"), "you are in\n").unwrap();
+        fs::copy(rig.program("soak.html"), pages.join("soak.html")).unwrap();
+        make_users(rig);
         let replays = rig.directory("replays");
 
         let mut server = command_without_root("apache2");
@@ -256,6 +273,20 @@ impl Apache {
         process.stderr.wait_for("apache", |line| line.contains("resuming normal operations"));
         Self { _process: process, port }
     }
+}
+
+/// The accounts for Basic, as `DOMAIN\user`, and for Digest, as the bare user: clients differ on a backslash in a quoted string.
+fn make_users(rig: &Rig) {
+    let digest = [ALICE, BOB].map(|account| {
+        let mut basic = command("htpasswd");
+        basic.args(["-b", if account.user == ALICE.user { "-c" } else { "-m" }]).arg(rig.path("basic-users"));
+        basic.args([&account.qualified(), account.password]);
+        run("htpasswd", basic);
+        let known = format!("{}:{SITE}", account.user);
+        let hash = Md5::digest(format!("{known}:{}", account.password));
+        format!("{known}:{}\n", hash.iter().fold(String::new(), |hash, byte| hash + &format!("{byte:02x}")))
+    });
+    fs::write(rig.path("digest-users"), digest.concat()).unwrap();
 }
 
 /// nginx with one pool of upstream connections for all clients: what breaks connection-bound logons.

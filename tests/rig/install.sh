@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Installs the real servers and clients that `make test` drives: Apache with mod_auth_gssapi, a Kerberos KDC, nginx, HAProxy, curl, tshark,
-# and a Python environment (tests/rig/.venv) with requests-ntlm, requests-gssapi and pyspnego.
+# Java, Chromium, and a Python environment (tests/rig/.venv) with requests-ntlm, requests-gssapi and pyspnego.
 #
 # usage: tests/rig/install.sh            Debian 12 or later, Ubuntu 22.04 or later; as root, or as a user who may sudo
+# A JDK or a browser that is in PATH already is used as it is. Ubuntu has Chromium as a snap only, which cannot read the tests' files:
+# install Chromium or Chrome there by other means.
 # Run it as often as you like: when everything is there it says so and ends at once. No daemon is started, now or at boot of a
 # container; what the tests start, they start themselves on loopback and end again.
 set -euo pipefail
@@ -28,12 +30,19 @@ die() {
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 fingerprint=$(cat "${BASH_SOURCE[0]}" "$here/requirements.txt" | sha256sum | cut -d' ' -f1)
 
+# Left by an earlier run that could not get a browser, so that not every run asks the package lists again.
+no_browser_package=$(cat "$venv/no-browser-package" 2>/dev/null || true)
+browser() {
+  command -v chromium || command -v google-chrome || command -v google-chrome-stable
+}
+
 # Everything the tests call, by what would be missed if it were not there.
 missing() {
   local program
-  for program in apache2 nginx haproxy curl openssl tshark krb5kdc kadmin.local kdb5_util kinit; do
+  for program in apache2 nginx haproxy curl openssl tshark java javac htpasswd krb5kdc kadmin.local kdb5_util kinit; do
     command -v "$program" >/dev/null || echo "$program"
   done
+  browser >/dev/null || [ -n "$no_browser_package" ] || echo chromium
   [ -e /usr/lib/apache2/modules/mod_auth_gssapi.so ] || echo mod_auth_gssapi
   ls /usr/lib/*/gssntlmssp/gssntlmssp.so >/dev/null 2>&1 || echo gss-ntlmssp
   "$venv/bin/python" -c 'import gssapi, requests, requests_gssapi, requests_ntlm, spnego' 2>/dev/null || echo "the Python environment"
@@ -58,6 +67,8 @@ wanted=()
 for package in "${packages[@]}"; do
   [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || wanted+=("$package")
 done
+{ command -v java && command -v javac; } >/dev/null || wanted+=(default-jdk-headless)
+browser >/dev/null || wanted+=(chromium)
 
 if [ ${#wanted[@]} -gt 0 ]; then
   log=$(mktemp)
@@ -82,8 +93,17 @@ if [ ${#wanted[@]} -gt 0 ]; then
   }
   say "reading the package lists"
   apt update
-  say "installing ${wanted[*]}"
-  apt install --no-install-recommends "${wanted[@]}"
+  if [ "${wanted[-1]}" = chromium ] && [ -z "$(apt-cache --quiet=2 search --names-only '^chromium$')" ]; then
+    no_browser_package=yes
+    unset 'wanted[-1]'
+    say "this distribution has no package chromium: the one test with it fails until chromium or google-chrome is in PATH"
+  fi
+  # Packages of Java leave their manual pages' alternatives there, and slim images lack it.
+  "${as_root[@]}" mkdir -p /usr/share/man/man1
+  if [ ${#wanted[@]} -gt 0 ]; then
+    say "installing ${wanted[*]}"
+    apt install --no-install-recommends "${wanted[@]}"
+  fi
   restore
   trap - EXIT
 fi
@@ -97,5 +117,6 @@ rm -rf "$venv"
 
 left=$(missing)
 [ -z "$left" ] || die "installed, but still missing: $(echo "$left" | paste -sd, - | sed 's/,/, /g')"
+[ -z "$no_browser_package" ] || echo "$no_browser_package" >"$venv/no-browser-package"
 echo "$fingerprint" >"$stamp"
 say "ready"

@@ -9,6 +9,7 @@ Prints `listening 127.0.0.1:PORT` and serves until it is ended. Paths:
   /open/held/NAME      answers when a request for /open/hold/NAME has arrived
   /open/release/NAME   lets that request go
   /open/...            needs no logon
+  /NAME.html           needs a logon; answers with the file that --html names, if it does
   anything else        needs a logon; answers with JSON: user, method, target, length and sha256 of the body
 Every response has `X-Rig-Peer`: the address that this server saw, which names the upstream connection.
 """
@@ -62,6 +63,10 @@ class Server:
             for line in lines.read().split():
                 domain, user, password = line.split(":", 2)
                 self.accounts[f"{domain}\\{user}".lower()] = password
+        self.html = None
+        if options.html:
+            with open(options.html, "rb") as page:
+                self.html = page.read()
         self.bindings = None
         if options.epa:
             with open(options.tls_cert, encoding="ascii") as pem:
@@ -111,8 +116,8 @@ class Connection:
             pass
         return bytes(body)
 
-    def respond(self, request, status, body, headers=()):
-        lines = [f"HTTP/1.1 {status} {REASONS[status]}", "Content-Type: application/json", "Server: authtap-rig"]
+    def respond(self, request, status, body, headers=(), content_type="application/json"):
+        lines = [f"HTTP/1.1 {status} {REASONS[status]}", f"Content-Type: {content_type}", "Server: authtap-rig"]
         lines += [f"{name}: {value}" for name, value in headers]
         lines += [f"X-Rig-Peer: {self.peer}", f"Content-Length: {len(body)}", "", ""]
         head = "\r\n".join(lines).encode("latin-1")
@@ -224,6 +229,9 @@ class Connection:
         return True
 
     def welcome(self, request, headers=()):
+        if self.server.html is not None and request.target.partition("?")[0].endswith(".html"):
+            self.respond(request, 200, self.server.html, headers, "text/html")
+            return
         told = {
             "user": self.user,
             "method": request.method,
@@ -265,6 +273,7 @@ def main():
     parser.add_argument("--drop-after-challenge", action="store_true", help="close after the CHALLENGE, unannounced (curl then starts over a few times: how often is a race)")
     parser.add_argument("--announce-close", action="store_true", help="say Connection: close with the CHALLENGE, and close")
     parser.add_argument("--forget", action="store_true", help="a logon is good for one request")
+    parser.add_argument("--html", help="file that /NAME.html is answered with")
     parser.add_argument("--rendezvous", type=int, metavar="N", help="hold back the first N challenges until N clients wait for one")
     parser.add_argument("--tls-cert")
     parser.add_argument("--tls-key")

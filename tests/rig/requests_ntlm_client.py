@@ -51,8 +51,10 @@ def client(number, options, answers):
             session.mount("http://", adapter)
             session.mount("https://", adapter)
         for request in range(1, options.requests + 1):
-            body = b"x" * options.body if options.body else None
-            response = session.request("POST" if body else "GET", options.url, data=body, timeout=60)
+            if options.upload and request % 10 == 0:
+                response = session.post(options.upload, data=b"x" * 20_000, timeout=60)
+            else:
+                response = session.get(options.url, timeout=60)
             user = response.json().get("user") if response.status_code == 200 and response.headers.get("X-Rig-Peer") else None
             answers.append(
                 {
@@ -73,7 +75,7 @@ def main():
     parser.add_argument("--requests", type=int, default=1)
     parser.add_argument("--clients", type=int, default=1, help="threads, each with a session of its own")
     parser.add_argument("--split", action="store_true", help="let the AUTHENTICATEs through one at a time, once all are challenged")
-    parser.add_argument("--body", type=int, default=0, help="POST so many bytes")
+    parser.add_argument("--upload", metavar="URL", help="every tenth request sends a body there")
     parser.add_argument("--ca", help="PEM file of the authority that the server's certificate is checked against")
     parser.add_argument("--no-channel-binding", action="store_true")
     options = parser.parse_args()
