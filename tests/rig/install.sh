@@ -96,7 +96,7 @@ if [ ${#wanted[@]} -gt 0 ]; then
   if [ "${wanted[-1]}" = chromium ] && [ -z "$(apt-cache --quiet=2 search --names-only '^chromium$')" ]; then
     no_browser_package=yes
     unset 'wanted[-1]'
-    say "this distribution has no package chromium: the one test with it fails until chromium or google-chrome is in PATH"
+    say "this distribution has no package chromium: the soak fails until chromium or google-chrome is in PATH"
   fi
   # Packages of Java leave their manual pages' alternatives there, and slim images lack it.
   "${as_root[@]}" mkdir -p /usr/share/man/man1
