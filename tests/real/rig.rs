@@ -233,7 +233,8 @@ impl Kdc {
     }
 }
 
-/// Apache with mod_auth_gssapi: Kerberos and NTLM, by MIT's library and gss-ntlmssp; and Basic and Digest in `/basic/` and `/digest/`.
+/// Apache with mod_auth_gssapi: Kerberos and NTLM, by MIT's library and gss-ntlmssp; and Basic and Digest in `/basic/`
+/// and `/digest/`.
 /// It serves `page` and `soak.html`, and counts the bytes that `upload` is sent.
 pub(crate) struct Apache {
     _process: Process,
@@ -275,7 +276,8 @@ impl Apache {
     }
 }
 
-/// The accounts for Basic, as `DOMAIN\user`, and for Digest, as the bare user: clients differ on a backslash in a quoted string.
+/// The accounts for Basic, as `DOMAIN\user`, and for Digest, as the bare user: clients differ on a backslash in a quoted
+/// string.
 fn make_users(rig: &Rig) {
     let digest = [ALICE, BOB].map(|account| {
         let mut basic = command("htpasswd");

@@ -1,7 +1,8 @@
-//! Real clients that ask for hundreds of pages at once, keep their connections, and upload now and then. Each gives the statuses that
-//! it says it got.
+//! Real clients that ask for hundreds of pages at once, keep their connections, and upload now and then. Each gives the
+//! statuses that it says it got.
 //!
-//! curl and Chromium are alice, requests-ntlm and Java are bob; the ticket is alice's. Bodies are only sent where a plain request has logged on before: a body on the first leg is a waste that authtap may tell.
+//! curl and Chromium are alice, requests-ntlm and Java are bob; the ticket is alice's. Bodies are only sent where a plain
+//! request has logged on before: a body on the first leg is a waste that authtap may tell.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -36,7 +37,8 @@ fn bare(account: Account) -> String {
     account.user.to_owned()
 }
 
-/// curl one request after the other on one connection, uploads with `Expect: 100-continue` between them, and then six connections at once.
+/// curl one request after the other on one connection, uploads with `Expect: 100-continue` between them, and then six
+/// connections at once.
 fn curl(target: &Target, option: &str, user: &str) -> Vec<u16> {
     let upload = vec![b'x'; 300_000];
     let body = target.scratch.join("body");
@@ -163,7 +165,8 @@ pub(crate) fn java_digest(target: &Target) -> Vec<u16> {
 }
 
 /// What Chromium remembers in its profile. The ticket that it asks for is for the name in the address, and not for what
-/// `--host-resolver-rules` makes of it. And it has met Negotiate before: the first time it restarts the process that would load GSSAPI.
+/// `--host-resolver-rules` makes of it. And it has met Negotiate before: the first time it restarts the process that
+/// would load GSSAPI.
 const WITH_TICKET: &str = r#"{
     "auth": { "disable_negotiate_cname_lookup": true },
     "net": { "received_http_auth_negotiate_headers": true }
@@ -175,10 +178,11 @@ const WITH_ACCOUNT: &str = r#"{ "auth": { "schemes": "basic,digest,ntlm" } }"#;
 const BROWSER: &str =
     "exec \"$(command -v chromium || command -v google-chrome || command -v google-chrome-stable)\" \"$@\"";
 
-/// Headless Chromium on a page that asks for more, twelve at a time, over the six connections that it makes to a server. Without an
-/// `account` it has alice's ticket.
+/// Headless Chromium on a page that asks for more, twelve at a time, over the six connections that it makes to a server.
+/// Without an `account` it has alice's ticket.
 ///
-/// The time that a page sees stands still while an answer is awaited, so a budget of an hour only says: until all is quiet.
+/// The time that a page sees stands still while an answer is awaited, so a budget of an hour only says: until all is
+/// quiet.
 fn chromium(target: &Target, account: &str) -> Vec<u16> {
     let asked = 240;
     let mut command = command("sh");

@@ -14,10 +14,12 @@ import javax.net.ssl.SSLContext;
 import javax.net.ssl.TrustManagerFactory;
 
 /**
- * A real client: Java's HttpURLConnection, which speaks NTLM, Digest and Basic by itself and keeps its connections in a pool of its own.
+ * A real client: Java's HttpURLConnection, which speaks NTLM, Digest and Basic by itself and keeps its connections in a
+ * pool of its own.
  *
- * <p>Arguments: URL of a directory, user, password, threads, requests of each thread, and optionally a PEM file of the authority that
- * the server's certificate is checked against. Every tenth request of a thread has a body. Prints one status a line.
+ * <p>Arguments: URL of a directory, user, password, threads, requests of each thread, and optionally a PEM file of the
+ * authority that the server's certificate is checked against. Every tenth request of a thread has a body. Prints one
+ * status a line.
  */
 public final class Soak {
     public static void main(String[] arguments) throws Exception {
