@@ -13,11 +13,11 @@
 //! - [`report`]: what a report says, as text.
 //!
 //! The shell (feature `shell`): [`net`] relays, [`sink`] writes, [`config`] and [`cli`] speak with the operator,
-//! [`sim`] plays IIS, [`app`] puts it together.
+//! [`check`] asks a server before authtap stands in front of it, [`sim`] plays IIS, [`app`] puts it together.
 //!
 //! # The import rule
 //!
-//! Left may use right: `app, cli → net, admin, sink, sim, report, config → finding → track → {wire, token, iis} → model`.
+//! Left may use right: `app, cli → check → net, admin, sink, sim, report, config → finding → track → {wire, token, iis} → model`.
 //! `docs/architecture.md` holds the table, and a test reads the imports against it.
 
 pub mod finding;
@@ -30,6 +30,8 @@ pub mod wire;
 
 #[cfg(feature = "shell")]
 pub mod app;
+#[cfg(feature = "shell")]
+pub mod check;
 #[cfg(feature = "shell")]
 pub mod cli;
 #[cfg(feature = "shell")]

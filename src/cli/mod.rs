@@ -3,6 +3,7 @@
 //! Exit codes: 0 done; 1 it ran and found what it was asked to fail on, or it could not go on; 2 the command line or
 //! the configuration is wrong. Machine output goes to stdout, talk to stderr.
 
+pub mod check;
 pub mod decode;
 pub mod demo;
 pub mod explain;
@@ -41,6 +42,8 @@ pub struct Cli {
 enum Command {
     /// Stand in front of a site and watch
     Run(run::Args),
+    /// Look at a server before standing in front of it: what it offers, and what would change
+    Check(check::Args),
     /// Say what captures hold: one diagnosis from any number of them
     Report(report::Args),
     /// Say what a header value or a token is: NTLM, SPNEGO, Kerberos, Basic, Digest, Bearer
@@ -77,6 +80,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Command::Run(args) => run::run(args),
+        Command::Check(args) => check::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Decode(args) => decode::run(&args),
         Command::Explain(args) => explain::run(&args),

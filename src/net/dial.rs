@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
@@ -252,6 +253,33 @@ pub async fn probe_certificate(
         Err(error) if certificate.is_none() => Err(error),
         _ => Ok(certificate),
     }
+}
+
+/// What bytes are read from and written to, plain or TLS.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// A connection of authtap's own to the upstream: nobody's traffic, but a question.
+pub struct Opened {
+    /// The address that was dialled; `None` when there was none to dial.
+    pub dialled: Option<SocketAddr>,
+    /// Its own end.
+    pub local: Option<SocketAddr>,
+    /// Facts of TLS, also when its handshake failed.
+    pub tls: Option<Tls>,
+    /// The stream, or why there is none.
+    pub stream: Result<Box<dyn Stream>, DialError>,
+}
+
+/// Opens a connection of authtap's own. `sni` is the name that clients would ask for; without it, the upstream's.
+pub async fn open(upstream: &Upstream, sni: Option<&str>, limit: Duration, now: Stamp) -> Opened {
+    let opening = Dialler::new(upstream.clone(), limit).open(sni, now).await;
+    let stream = opening.stream.map(|stream| match stream {
+        UpstreamStream::Plain(tcp) => Box::new(tcp) as Box<dyn Stream>,
+        UpstreamStream::Tls(tls) => tls,
+    });
+    Opened { dialled: opening.dialled, local: opening.local, tls: opening.tls, stream }
 }
 
 #[cfg(all(test, unix))]

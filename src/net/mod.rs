@@ -25,7 +25,7 @@ pub mod clock;
 pub mod tls;
 
 pub use clock::Clock;
-pub use dial::{DialError, Upstream, probe_certificate};
+pub use dial::{DialError, Opened, Stream, Upstream, open, probe_certificate};
 pub use feed::Feed;
 pub use limit::{fewer_connections, raise_descriptors};
 pub use observer::{Analyse, Observer, QUEUE, Stuck};

@@ -471,7 +471,7 @@ fn the_capture_is_its_owners_alone() {
 /// Help without examples sends a tired person to a search engine.
 #[test]
 fn every_command_has_help_with_an_example() {
-    for command in ["run", "report", "demo"] {
+    for command in ["run", "check", "report", "demo"] {
         let help = output(&[command, "--help"]);
         let text = String::from_utf8_lossy(&help.stdout);
         assert!(

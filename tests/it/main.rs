@@ -6,6 +6,7 @@ mod bounded;
 mod capture;
 mod cases;
 mod catalogue;
+mod check;
 mod cli;
 mod documents;
 mod events;

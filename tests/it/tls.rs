@@ -19,20 +19,20 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
 use crate::relay::{HANG, Rig, closes, opens, site};
 
-const NAME: &str = "iis.test";
+pub(crate) const NAME: &str = "iis.test";
 
 fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
 /// A self-signed certificate for [`NAME`], in files.
-struct Identity {
+pub(crate) struct Identity {
     made: CertifiedKey<KeyPair>,
     folder: TempDir,
 }
 
 impl Identity {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let key = KeyPair::generate().unwrap();
         let cert = CertificateParams::new(vec![NAME.to_owned()]).unwrap().self_signed(&key).unwrap();
         let made = CertifiedKey { cert, signing_key: key };
@@ -43,11 +43,11 @@ impl Identity {
         Self { made, folder }
     }
 
-    fn cert(&self) -> PathBuf {
+    pub(crate) fn cert(&self) -> PathBuf {
         self.folder.path().join("cert.pem")
     }
 
-    fn key(&self) -> PathBuf {
+    pub(crate) fn key(&self) -> PathBuf {
         self.folder.path().join("key.pem")
     }
 
@@ -55,7 +55,7 @@ impl Identity {
         ServerTls::load(&self.cert(), &self.key()).unwrap()
     }
 
-    fn acceptor(&self, alpn: &[&str]) -> TlsAcceptor {
+    pub(crate) fn acceptor(&self, alpn: &[&str]) -> TlsAcceptor {
         let key = PrivateKeyDer::from_pem_file(self.key()).unwrap();
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()

@@ -15,6 +15,7 @@
 )]
 
 mod authtap;
+mod check;
 mod clients;
 mod haproxy;
 mod process;

@@ -63,10 +63,17 @@ impl UpstreamTls {
         Ok(Self { config, judge, verify })
     }
 
+    /// The same, with other protocols offered in ALPN, the preferred one first.
+    #[must_use]
+    pub fn offering(mut self, protocols: &[&[u8]]) -> Self {
+        self.config.alpn_protocols = protocols.iter().map(|p| p.to_vec()).collect();
+        self
+    }
+
     /// Speaks TLS with IIS. `name` becomes the SNI, and is what the certificate must be for.
     pub(in crate::net) async fn connect(&self, tcp: TcpStream, name: &str) -> ClientSession {
-        let mut tls =
-            Tls { sni: None, alpn_offered: vec![String::from_utf8_lossy(HTTP1).into_owned()], ..Tls::default() };
+        let offered = self.config.alpn_protocols.iter().map(|p| String::from_utf8_lossy(p).into_owned()).collect();
+        let mut tls = Tls { sni: None, alpn_offered: offered, ..Tls::default() };
         let server = match ServerName::try_from(name.to_owned()) {
             Ok(server) => server,
             Err(why) => {
