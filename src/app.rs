@@ -168,6 +168,29 @@ fn too_few(descriptors: u64, sites: &[SiteConfig]) -> Option<(String, String)> {
     Some(("file-descriptors".to_owned(), says))
 }
 
+/// What authtap's place changes, whatever the traffic: the server on its own host, a port of its own.
+async fn place(site: &SiteConfig, listens: SocketAddr) -> Vec<(String, String)> {
+    let url = site.upstream.url();
+    let mut checks = Vec::new();
+    if let Some(own) = net::own_address(&site.upstream).await {
+        let says = format!(
+            "{url}: {own} is an address of this machine; IIS may take each request for a local one, and show clients its \
+             detailed error pages unless the site's errorMode is Custom"
+        );
+        checks.push(("own-host".to_owned(), says));
+    }
+    let usual = if site.tls.is_some() { 443 } else { 80 };
+    if listens.port() != site.upstream.port && listens.port() != usual {
+        let says = format!(
+            "{url}: clients that are sent to authtap's port {0} name {0} in `Host`, not {1}",
+            listens.port(),
+            site.upstream.port
+        );
+        checks.push(("port".to_owned(), says));
+    }
+    checks
+}
+
 /// What is known at start: certificates of both sides, and what authtap found out about itself.
 async fn facts(sites: &[SiteConfig], addresses: &[SocketAddr], now: Stamp) -> Start {
     let mut checks = Vec::new();
@@ -175,8 +198,12 @@ async fn facts(sites: &[SiteConfig], addresses: &[SocketAddr], now: Stamp) -> St
     // A plain upstream has no certificate to show, and a connection more would stand in its logs.
     for s in sites.iter().filter(|s| s.upstream.tls.is_some()) {
         let url = s.upstream.url();
-        match net::probe_certificate(&s.upstream, s.connect_timeout, now).await {
-            Ok(certificate) => {
+        match net::probe(&s.upstream, s.connect_timeout, now).await {
+            Ok(net::Probe { certificate, asks_for_certificate }) => {
+                if asks_for_certificate {
+                    let says = format!("{url}: it asks for a client certificate, which authtap cannot pass on");
+                    checks.push((Start::ASKED.to_owned(), says));
+                }
                 if let Some(c) = &certificate {
                     checks.push(("upstream-certificate".to_owned(), format!("{url}: {} ({})", c.subject, c.sha256)));
                 }
@@ -184,6 +211,9 @@ async fn facts(sites: &[SiteConfig], addresses: &[SocketAddr], now: Stamp) -> St
             }
             Err(error) => checks.push(("upstream-reachable".to_owned(), format!("{url}: {error}"))),
         }
+    }
+    for (s, address) in sites.iter().zip(addresses) {
+        checks.extend(place(s, *address).await);
     }
     // With several sites their certificates must not be compared crosswise; each connection tells its own.
     let one = sites.len() == 1;

@@ -105,7 +105,7 @@ impl Asking<'_> {
 
     /// The first connection. When the handshake of TLS fails, the port is asked whether it speaks plain HTTP.
     async fn reach(&mut self) -> Option<Peer> {
-        let opened = self.open(&self.question.upstream.clone()).await;
+        let opened = self.open(&self.question.upstream.clone(), false).await;
         self.facts.reach = Reach { dialled: opened.dialled, local: opened.local, tls: opened.tls, ..Reach::default() };
         let peer = match opened.stream {
             Ok(stream) => self.peer(stream).await.map_err(|e| ("http_protocol_error", e.to_string())),
@@ -125,7 +125,7 @@ impl Asking<'_> {
 
     async fn speaks_http(&mut self) -> bool {
         let plain = Upstream { tls: None, ..self.question.upstream.clone() };
-        let Ok(stream) = self.open(&plain).await.stream else { return false };
+        let Ok(stream) = self.open(&plain, false).await.stream else { return false };
         let Ok(mut peer) = self.peer(stream).await else { return false };
         // Some servers of TLS answer a plain request with 400 and a page that says so.
         matches!(self.get(&mut peer, &[]).await, Ok(answer) if answer.status != 400)
@@ -134,15 +134,16 @@ impl Asking<'_> {
     async fn speaks_tls(&mut self) -> bool {
         let Ok(tls) = UpstreamTls::new(None, Verify::Record) else { return false };
         let upstream = Upstream { tls: Some(tls), ..self.question.upstream.clone() };
-        let opened = self.open(&upstream).await;
+        let opened = self.open(&upstream, false).await;
         opened.stream.is_ok() || opened.tls.is_some_and(|tls| tls.certificate.is_some())
     }
 
     /// Offers HTTP/2 beside HTTP/1.1, as browsers do, and leaves.
     async fn alpn(&mut self) {
-        let Some(tls) = self.question.upstream.tls.clone() else { return };
-        let upstream = Upstream { tls: Some(tls.offering(&[b"h2", b"http/1.1"])), ..self.question.upstream.clone() };
-        let opened = self.open(&upstream).await;
+        if self.question.upstream.tls.is_none() {
+            return;
+        }
+        let opened = self.open(&self.question.upstream.clone(), true).await;
         let chosen = opened.tls.and_then(|tls| tls.alpn_chosen);
         self.facts.alpn = Some(opened.stream.map(|_| chosen).map_err(|e| e.why));
     }
@@ -253,17 +254,17 @@ impl Asking<'_> {
     }
 
     async fn another(&mut self) -> Result<Peer, Ended> {
-        let opened = self.open(&self.question.upstream.clone()).await;
+        let opened = self.open(&self.question.upstream.clone(), false).await;
         match opened.stream {
             Ok(stream) => self.peer(stream).await,
             Err(error) => Err(Ended::NoConnection(error.why)),
         }
     }
 
-    async fn open(&mut self, upstream: &Upstream) -> Opened {
+    async fn open(&mut self, upstream: &Upstream, http2: bool) -> Opened {
         self.facts.connections += 1;
         let name = self.question.insertion.public.as_ref().map(|public| public.host.as_str());
-        net::open(upstream, name, self.question.limit, self.clock.now()).await
+        net::open(upstream, name, http2, self.question.limit, self.clock.now()).await
     }
 
     async fn peer(&self, stream: Box<dyn net::Stream>) -> Result<Peer, Ended> {

@@ -27,6 +27,9 @@ catalogue! {
     "server/ip_restricted.rs" => ip_restricted,
     "server/client_certificate_required.rs" => client_certificate_required,
     "insertion/proxy_certificate_breaks_epa.rs" => proxy_certificate_breaks_epa,
+    "insertion/client_certificate_not_relayed.rs" => client_certificate_not_relayed,
+    "insertion/proxy_on_server_host.rs" => proxy_on_server_host,
+    "insertion/proxy_changes_host.rs" => proxy_changes_host,
 }
 
 /// Slugs of the findings that explain others, or say better what they say.

@@ -60,6 +60,11 @@ pub struct Start {
     pub self_checks: Vec<(String, String)>,
 }
 
+impl Start {
+    /// Name of the self-check that tells that IIS asks for a client certificate; without it, it did not when asked.
+    pub const ASKED: &'static str = "client-certificate-asked";
+}
+
 /// A connection's opening.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectionOpen {

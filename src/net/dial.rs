@@ -240,19 +240,36 @@ impl Dialler {
     }
 }
 
+/// What the upstream shows of itself in one TLS handshake.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Probe {
+    /// Its certificate, also when it did not verify.
+    pub certificate: Option<Certificate>,
+    /// It asked for a certificate of the client's.
+    pub asks_for_certificate: bool,
+}
+
+/// Begins one TLS handshake with the upstream, and leaves.
+pub async fn probe(upstream: &Upstream, limit: Duration, now: Stamp) -> Result<Probe, DialError> {
+    let opening = Dialler::new(upstream.clone(), limit).open(None, now).await;
+    let probe = opening.tls.map_or_else(Probe::default, |tls| Probe {
+        certificate: tls.certificate,
+        asks_for_certificate: tls.client_certificate_requested,
+    });
+    match opening.stream {
+        // A refused certificate is one that was shown.
+        Err(error) if probe.certificate.is_none() => Err(error),
+        _ => Ok(probe),
+    }
+}
+
 /// Asks the upstream for its certificate once, and leaves. The facts tell also whether it verified.
 pub async fn probe_certificate(
     upstream: &Upstream,
     limit: Duration,
     now: Stamp,
 ) -> Result<Option<Certificate>, DialError> {
-    let opening = Dialler::new(upstream.clone(), limit).open(None, now).await;
-    let certificate = opening.tls.and_then(|tls| tls.certificate);
-    match opening.stream {
-        // A refused certificate is one that was shown.
-        Err(error) if certificate.is_none() => Err(error),
-        _ => Ok(certificate),
-    }
+    probe(upstream, limit, now).await.map(|found| found.certificate)
 }
 
 /// What bytes are read from and written to, plain or TLS.
@@ -273,8 +290,13 @@ pub struct Opened {
 }
 
 /// Opens a connection of authtap's own. `sni` is the name that clients would ask for; without it, the upstream's.
-pub async fn open(upstream: &Upstream, sni: Option<&str>, limit: Duration, now: Stamp) -> Opened {
-    let opening = Dialler::new(upstream.clone(), limit).open(sni, now).await;
+/// `http2` offers that too, as browsers do.
+pub async fn open(upstream: &Upstream, sni: Option<&str>, http2: bool, limit: Duration, now: Stamp) -> Opened {
+    let mut upstream = upstream.clone();
+    if http2 {
+        upstream.tls = upstream.tls.map(|tls| tls.offering(&[b"h2", b"http/1.1"]));
+    }
+    let opening = Dialler::new(upstream, limit).open(sni, now).await;
     let stream = opening.stream.map(|stream| match stream {
         UpstreamStream::Plain(tcp) => Box::new(tcp) as Box<dyn Stream>,
         UpstreamStream::Tls(tls) => tls,

@@ -25,8 +25,8 @@ pub mod clock;
 pub mod tls;
 
 pub use clock::Clock;
-pub use dial::{DialError, Opened, Stream, Upstream, open, probe_certificate};
+pub use dial::{DialError, Opened, Probe, Stream, Upstream, open, probe, probe_certificate};
 pub use feed::Feed;
 pub use limit::{fewer_connections, raise_descriptors};
 pub use observer::{Analyse, Observer, QUEUE, Stuck};
-pub use serve::{Listening, Server, SiteConfig, StartError};
+pub use serve::{Listening, Server, SiteConfig, StartError, own_address};

@@ -191,6 +191,13 @@ fn reaches(to: SocketAddr, listen: SocketAddr, only_v6: bool) -> bool {
     at.is_unspecified() && same_kind && is_local(to)
 }
 
+/// The first address of the upstream that is one of this machine. A name that cannot be resolved has none.
+pub async fn own_address(upstream: &Upstream) -> Option<IpAddr> {
+    let target = (upstream.host.as_str(), upstream.port);
+    let found = tokio::time::timeout(LOOK_UP, tokio::net::lookup_host(target)).await.ok()?.ok()?;
+    found.map(|address| address.ip()).find(|ip| is_local(*ip))
+}
+
 /// Whether this machine has the address: one that it has not cannot be bound.
 fn is_local(address: IpAddr) -> bool {
     address.is_loopback() || UdpSocket::bind((address, 0)).is_ok()

@@ -7,7 +7,7 @@ use super::client::NamedClient;
 use super::handshake::State;
 use crate::model::event::{ConnectionOpen, Handshake};
 use crate::model::http::Request;
-use crate::model::transport::{By, Tls};
+use crate::model::transport::{Addresses, By, Tls};
 use crate::model::{ConnectionId, ExchangeNo, HandshakeId, Stamp};
 
 /// One client connection and its upstream connection.
@@ -19,6 +19,10 @@ pub struct Connection {
     pub id: ConnectionId,
     /// The peer's address.
     client: IpAddr,
+    /// The upstream's port, as dialled.
+    upstream_port: Option<u16>,
+    /// See [`Connection::seems_local`].
+    seems_local: bool,
     /// TLS of both sides, when there is any.
     tls: Option<Box<BothTls>>,
     /// When it opened.
@@ -82,6 +86,8 @@ impl Connection {
         Self {
             id: open.connection,
             client: open.addresses.client.ip(),
+            upstream_port: open.addresses.upstream.map(|a| a.port()),
+            seems_local: seems_local(&open.addresses),
             tls,
             opened_at: at,
             state: State::default(),
@@ -100,6 +106,17 @@ impl Connection {
     /// The peer's address.
     pub const fn client_ip(&self) -> IpAddr {
         self.client
+    }
+
+    /// The upstream's port, as dialled.
+    pub const fn upstream_port(&self) -> Option<u16> {
+        self.upstream_port
+    }
+
+    /// The server sees a client of its own machine, though the client is on another: authtap stands on the server's
+    /// host.
+    pub const fn seems_local(&self) -> bool {
+        self.seems_local
     }
 
     /// TLS towards the client.
@@ -142,4 +159,11 @@ impl Connection {
             hops.named_client = client.cloned();
         }
     }
+}
+
+fn seems_local(addresses: &Addresses) -> bool {
+    let (Some(server), Some(seen)) = (addresses.upstream, addresses.upstream_local) else { return false };
+    let (server, seen, client) =
+        (server.ip().to_canonical(), seen.ip().to_canonical(), addresses.client.ip().to_canonical());
+    server == seen && client != server && !client.is_loopback()
 }

@@ -21,7 +21,7 @@ use crate::program::{authtap, stderr};
 use crate::tls::{Identity, NAME};
 
 /// A stock site whose clock is this machine's.
-fn stock() -> Settings {
+pub(crate) fn stock() -> Settings {
     let clock = net::Clock::start();
     Settings { clock: Clock::new(move || clock.now()), ..Settings::default() }
 }
@@ -126,7 +126,7 @@ async fn answering(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> S
 }
 
 /// TLS in front of a plain server, as HTTP.sys ends it before IIS sees anything.
-async fn in_tls(acceptor: TlsAcceptor, behind: SocketAddr) -> SocketAddr {
+pub(crate) async fn in_tls(acceptor: TlsAcceptor, behind: SocketAddr) -> SocketAddr {
     server(move |stream| {
         let acceptor = acceptor.clone();
         async move {
@@ -137,6 +137,28 @@ async fn in_tls(acceptor: TlsAcceptor, behind: SocketAddr) -> SocketAddr {
         }
     })
     .await
+}
+
+/// TLS that asks each client for a certificate, and takes those without one.
+pub(crate) fn asks_for_certificates(identity: &Identity) -> TlsAcceptor {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let chain: Vec<_> = rustls::pki_types::CertificateDer::pem_file_iter(identity.cert())
+        .expect("PEM")
+        .map(|c| c.expect("one"))
+        .collect();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(chain[0].clone()).expect("a root");
+    let asks = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+        .allow_unauthenticated()
+        .build()
+        .expect("a verifier");
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_client_cert_verifier(asks)
+        .with_single_cert(chain, PrivateKeyDer::from_pem_file(identity.key()).expect("a key"))
+        .expect("a server");
+    TlsAcceptor::from(Arc::new(config))
 }
 
 async fn tls_iis(identity: &Identity, alpn: &[&str]) -> (SocketAddr, Iis) {
@@ -326,24 +348,7 @@ async fn the_certificates_are_compared_and_judged() {
 async fn a_client_certificate_that_is_asked_for_is_a_problem() {
     let identity = Identity::new();
     let iis = Iis::start(stock()).await.expect("a server");
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let chain: Vec<_> = rustls::pki_types::CertificateDer::pem_file_iter(identity.cert())
-        .expect("PEM")
-        .map(|c| c.expect("one"))
-        .collect();
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(chain[0].clone()).expect("a root");
-    let asks = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-        .allow_unauthenticated()
-        .build()
-        .expect("a verifier");
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_client_cert_verifier(asks)
-        .with_single_cert(chain, PrivateKeyDer::from_pem_file(identity.key()).expect("a key"))
-        .expect("a server");
-    let address = in_tls(TlsAcceptor::from(Arc::new(config)), iis.address()).await;
+    let address = in_tls(asks_for_certificates(&identity), iis.address()).await;
     let public = format!("https://{NAME}");
     let said = check(format!("https://{address}"), &["--public", &public, "--upstream-verify", "record"]).await;
     assert_eq!(said.code(), Some(1));

@@ -12,6 +12,7 @@ mod documents;
 mod events;
 mod fuzz;
 mod iis;
+mod insertion;
 mod pages;
 mod program;
 mod relay;

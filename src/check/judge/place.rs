@@ -54,9 +54,9 @@ pub(super) fn own_host(facts: &Facts) -> Option<Line> {
     }
     let detailed = facts.first.as_ref().and_then(|f| f.as_ref().ok());
     let seen = if detailed.is_some_and(|a| a.page.author == PageAuthor::IisDetailed) {
-        "it does so now: it answered with its detailed error page, which clients would then see too"
+        "it answered with its detailed error page, which clients would then see too"
     } else {
-        "clients from anywhere may then get detailed error pages, which IIS shows to local requests only"
+        "clients from anywhere may then get detailed error pages, which by default only local requests get"
     };
     Some(Line::warning(
         CHECK,

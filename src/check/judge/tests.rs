@@ -120,7 +120,7 @@ fn the_own_host_is_known_by_equal_addresses() {
     let mut page = answer(401);
     page.page.author = PageAuthor::IisDetailed;
     own.first = Some(Ok(page));
-    stands(&own, "own-host", Verdict::Warning, "it does so now");
+    stands(&own, "own-host", Verdict::Warning, "it answered with its detailed error page");
 }
 
 /// What IIS itself never does is a hop's doing.

@@ -64,8 +64,7 @@ impl UpstreamTls {
     }
 
     /// The same, with other protocols offered in ALPN, the preferred one first.
-    #[must_use]
-    pub fn offering(mut self, protocols: &[&[u8]]) -> Self {
+    pub(in crate::net) fn offering(mut self, protocols: &[&[u8]]) -> Self {
         self.config.alpn_protocols = protocols.iter().map(|p| p.to_vec()).collect();
         self
     }

@@ -144,14 +144,19 @@ impl Player {
     }
 
     fn start(&mut self, at: Stamp, ours: &str, theirs: &str, checks: &[&str]) {
-        let check = |c: &&str| {
+        let word = |c: &&str| {
             let (name, found) = c.split_once('=').unwrap_or_else(|| panic!("no self-check: {c}"));
             (name.to_owned(), found.to_owned())
         };
+        let (places, self_checks): (Vec<_>, Vec<_>) =
+            checks.iter().map(word).partition(|(name, _)| matches!(name.as_str(), "listen" | "upstream"));
+        let of = |name: &str| places.iter().filter(move |(n, _)| n == name).map(|(_, v)| v.clone()).collect::<Vec<_>>();
         let start = Start {
             certificate: certificate("authtap.example.test", ours),
             upstream_certificate: certificate("iis.example.test", theirs),
-            self_checks: checks.iter().map(check).collect(),
+            listen: of("listen").iter().map(|a| a.parse().unwrap_or_else(|_| panic!("no address: {a}"))).collect(),
+            upstream: of("upstream"),
+            self_checks,
             ..Start::default()
         };
         self.observe(at, Seen::Start(Box::new(start)));
