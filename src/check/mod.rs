@@ -8,6 +8,7 @@ pub mod ask;
 pub mod facts;
 pub mod judge;
 mod peer;
+pub mod v1;
 
 pub use ask::{Account, Question, ask};
 pub use facts::Facts;

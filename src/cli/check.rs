@@ -7,11 +7,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use serde::Serialize;
 
 use super::{Failure, output, runtime};
 use crate::check::facts::{Insertion, Place};
-use crate::check::{Account, Facts, Line, Question, Verdict, ask, judge};
+use crate::check::{Account, Facts, Line, Question, Verdict, ask, judge, v1};
 use crate::config::{Origin, file, resolve};
 use crate::model::Secret;
 use crate::net::tls::{ServerTls, UpstreamTls, Verify};
@@ -94,7 +93,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let url = question.upstream.url();
     output(&match args.format {
         Format::Text => text(&url, &facts, &lines),
-        Format::Json => json(&url, &facts, &lines)?,
+        Format::Json => {
+            let report = v1::Report::new(url, &facts, &lines);
+            serde_json::to_string_pretty(&report).map_err(Failure::ran)? + "\n"
+        }
     })?;
     if lines.iter().any(|line| line.verdict == Verdict::Problem) {
         // The problems are told; there is nothing to add on stderr.
@@ -220,44 +222,4 @@ fn text(url: &str, facts: &Facts, lines: &[Line]) -> String {
     )
     .ok();
     out
-}
-
-/// The report as programs read it.
-#[derive(Debug, Serialize)]
-struct Report<'a> {
-    v: u8,
-    upstream: &'a str,
-    host: &'a str,
-    path: &'a str,
-    connections: u32,
-    requests: u32,
-    lines: Vec<ReportLine<'a>>,
-}
-
-#[derive(Debug, Serialize)]
-struct ReportLine<'a> {
-    verdict: &'static str,
-    check: &'static str,
-    says: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    fix: Option<&'a str>,
-}
-
-fn json(url: &str, facts: &Facts, lines: &[Line]) -> Result<String, Failure> {
-    let lines = lines
-        .iter()
-        .map(|l| ReportLine { verdict: l.verdict.name(), check: l.check, says: &l.says, fix: l.fix.as_deref() })
-        .collect();
-    let report = Report {
-        v: 1,
-        upstream: url,
-        host: &facts.host,
-        path: &facts.path,
-        connections: facts.connections,
-        requests: facts.requests,
-        lines,
-    };
-    let mut text = serde_json::to_string_pretty(&report).map_err(Failure::ran)?;
-    text.push('\n');
-    Ok(text)
 }

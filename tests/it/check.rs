@@ -1,7 +1,9 @@
 //! `authtap check`, run as a user runs it, against the simulated IIS and against servers that are wrong in one way.
 
+use std::fs;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Output;
 use std::sync::Arc;
 
@@ -17,6 +19,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
+use crate::catalogue::same_as_file;
 use crate::program::{authtap, stderr};
 use crate::tls::{Identity, NAME};
 
@@ -76,7 +79,11 @@ async fn check_with(url: String, more: &[&str], password: Option<&str>) -> Said 
     let output = tokio::task::spawn_blocking(move || command.output().expect("authtap runs")).await.expect("it ran");
     assert!(output.stderr.is_empty(), "{}", stderr(&output));
     let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    assert_eq!(report["v"], 1);
+    let schema = serde_json::from_str(&authtap::check::v1::schema().expect("a schema")).expect("JSON");
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    if let Err(wrong) = validator.validate(&report) {
+        panic!("{wrong}");
+    }
     assert_eq!(report["upstream"], url);
     Said { output, report }
 }
@@ -425,6 +432,16 @@ async fn with_an_account_persistence_is_tried_and_a_wrong_password_is_tried_once
     let denied = iis.log()[before..].iter().filter(|l| l.win32 == 0x8009_030C).count();
     assert_eq!(denied, 1, "one wrong password and not two");
     assert!(!String::from_utf8_lossy(&said.output.stdout).contains("Hunter2"));
+}
+
+/// Whoever scripts against a line must find it described, and the schema must be that of the code.
+#[test]
+fn the_page_lists_every_line_and_the_schema_is_generated() {
+    same_as_file(Path::new("docs/check-v1.schema.json"), &authtap::check::v1::schema().expect("a schema"));
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/check.md")).expect("docs/check.md");
+    for name in authtap::check::judge::NAMES {
+        assert!(page.contains(&format!("`{name}`")), "docs/check.md does not name `{name}`");
+    }
 }
 
 /// The lines that people read, whole: verdict, name, sentence, advice, and how much was asked.

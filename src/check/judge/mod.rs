@@ -8,6 +8,26 @@ mod tls;
 use super::Line;
 use super::facts::Facts;
 
+/// The names of all lines.
+pub const NAMES: [&str; 16] = [
+    "reachable",
+    "tls",
+    "http-version",
+    "certificate",
+    "extended-protection",
+    "client-certificate",
+    "own-host",
+    "host",
+    "answer",
+    "schemes",
+    "connection-after-401",
+    "challenge",
+    "connection-after-challenge",
+    "persistent-auth",
+    "clock",
+    "header-limit",
+];
+
 /// All lines, in the order in which an insertion would meet them. What could not be asked has none.
 pub fn judge(facts: &Facts) -> Vec<Line> {
     let mut lines = vec![place::reachable(facts)];
@@ -28,6 +48,7 @@ pub fn judge(facts: &Facts) -> Vec<Line> {
     lines.extend(logon::persistent_auth(facts));
     lines.extend(limits::clock(facts));
     lines.extend(limits::header(facts));
+    debug_assert!(lines.iter().all(|line| NAMES.contains(&line.check)), "a line that is in no list");
     lines
 }
 

@@ -4,6 +4,9 @@ use crate::check::Line;
 use crate::check::facts::{Facts, Place};
 use crate::model::page::PageAuthor;
 
+/// The line about names and ports, which has several sources.
+const HOST: &str = "host";
+
 pub(super) fn reachable(facts: &Facts) -> Line {
     const CHECK: &str = "reachable";
     let reach = &facts.reach;
@@ -70,19 +73,18 @@ pub(super) fn own_host(facts: &Facts) -> Option<Line> {
 }
 
 pub(super) fn host(facts: &Facts) -> Line {
-    const CHECK: &str = "host";
     let Some(public) = &facts.insertion.public else { return without_public(facts) };
     let shows = &facts.insertion.certificate;
     if public.tls && shows.is_none() {
         return Line::problem(
-            CHECK,
+            HOST,
             format!("clients come to https://{}, and authtap would have no certificate to show", facts.host),
             "Give --tls-cert and --tls-key: the server's own.",
         );
     }
     if !public.tls && shows.is_some() {
         return Line::problem(
-            CHECK,
+            HOST,
             format!("clients come to http://{}, and authtap would speak TLS with them", facts.host),
             "Write --public https://…, or leave --tls-cert away.",
         );
@@ -92,7 +94,7 @@ pub(super) fn host(facts: &Facts) -> Line {
         && !shown.names.iter().any(|name| covers(name, &public.host))
     {
         return Line::problem(
-            CHECK,
+            HOST,
             format!(
                 "the certificate that authtap would show is for {}, not for {}",
                 shown.names.join(", "),
@@ -104,7 +106,7 @@ pub(super) fn host(facts: &Facts) -> Line {
     match ports(facts, public) {
         Some(line) => line,
         None => {
-            Line::ok(CHECK, format!("requests name {}, as clients do; authtap passes that on unchanged", facts.host))
+            Line::ok(HOST, format!("requests name {}, as clients do; authtap passes that on unchanged", facts.host))
         }
     }
 }
@@ -118,16 +120,15 @@ fn ports(facts: &Facts, public: &Place) -> Option<Line> {
 }
 
 fn without_public(facts: &Facts) -> Line {
-    const CHECK: &str = "host";
     match facts.insertion.listen {
         Some(listen) if listen.port() != facts.server.port && listen.port() != 0 => {
             other_port(listen.port(), facts.server.port)
         }
         Some(listen) if listen.port() != 0 => {
-            Line::ok(CHECK, format!("authtap would listen on the server's own port {}", listen.port()))
+            Line::ok(HOST, format!("authtap would listen on the server's own port {}", listen.port()))
         }
         _ => Line::ok(
-            CHECK,
+            HOST,
             format!("requests named {}; give --listen and --public to have a changed name or port judged", facts.host),
         ),
     }
@@ -135,7 +136,7 @@ fn without_public(facts: &Facts) -> Line {
 
 fn other_port(ours: u16, theirs: u16) -> Line {
     Line::warning(
-        "host",
+        HOST,
         format!(
             "clients that are sent to authtap's port {ours} name that port in `Host`, while the site is at {theirs}: a \
              binding with a host name, absolute redirects, and SPNs with a port then differ from the normal way"

@@ -5,9 +5,10 @@ use crate::check::facts::Facts;
 use crate::model::transport::Certificate;
 
 pub(super) fn session(facts: &Facts) -> Option<Line> {
+    const CHECK: &str = "tls";
     let tls = facts.reach.tls.as_ref()?;
     let said = |what: &Option<String>| what.clone().unwrap_or_else(|| "unknown".to_owned());
-    Some(Line::ok("tls", format!("{} with {}", said(&tls.version), said(&tls.cipher))))
+    Some(Line::ok(CHECK, format!("{} with {}", said(&tls.version), said(&tls.cipher))))
 }
 
 pub(super) fn http_version(facts: &Facts) -> Option<Line> {
