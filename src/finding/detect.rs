@@ -131,6 +131,15 @@ impl Draft {
         self
     }
 
+    /// [`because`](Self::because), when the detector knows one.
+    #[must_use]
+    pub fn because_if(self, root: Option<&'static str>) -> Self {
+        match root {
+            Some(root) => self.because(root),
+            None => self,
+        }
+    }
+
     /// Related evidence.
     #[must_use]
     pub fn and(mut self, evidence: Evidence) -> Self {

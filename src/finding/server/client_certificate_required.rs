@@ -40,7 +40,7 @@ finding! {
     basis: Observed,
     schemes: [],
     cause: Server,
-    consequence_of: [],
+    consequence_of: ["client-certificate-not-relayed"],
     since: "0.1.0",
 }
 
@@ -106,6 +106,8 @@ impl Detect for Detector {
             ""
         };
         let asked = connection.and_then(|c| c.upstream_tls()).filter(|t| t.client_certificate_requested);
+        // It was asked for in the handshake with authtap, which has none to give.
+        let root = (asked.is_some() && kind == 7).then_some("client-certificate-not-relayed");
         out.raise(
             turn.at(),
             Draft::new(
@@ -117,7 +119,8 @@ impl Detect for Detector {
                 ),
                 Place::response(turn).says(format!("{} for want of a client certificate", turn.status())),
             )
-            .and_if(asked.map(|_| asked_for(turn))),
+            .and_if(asked.map(|_| asked_for(turn)))
+            .because_if(root),
         );
     }
 }
