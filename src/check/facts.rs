@@ -60,6 +60,8 @@ pub struct Insertion {
     pub public: Option<Place>,
     /// The certificate that it would show.
     pub certificate: Option<Certificate>,
+    /// It would let clients and server agree on HTTP/2, as they do without it.
+    pub mirrors_alpn: bool,
     /// It would forward although the server's certificate does not verify.
     pub lenient: bool,
 }

@@ -134,6 +134,8 @@ fn question(args: &Args) -> Result<Question, Failure> {
         listen: args.listen,
         public: args.public.as_deref().map(public).transpose()?,
         certificate,
+        // `run` offers HTTP/1.1 alone.
+        mirrors_alpn: false,
         lenient: site.upstream_verify == resolve::Verify::Record,
     };
     Ok(Question {

@@ -146,8 +146,8 @@ pub(crate) async fn in_tls(acceptor: TlsAcceptor, behind: SocketAddr) -> SocketA
     .await
 }
 
-/// TLS that asks each client for a certificate, and takes those without one.
-pub(crate) fn asks_for_certificates(identity: &Identity) -> TlsAcceptor {
+/// TLS that asks each client for a certificate, and takes those without one unless it insists.
+pub(crate) fn asks_for_certificates(identity: &Identity, insists: bool) -> TlsAcceptor {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let chain: Vec<_> = rustls::pki_types::CertificateDer::pem_file_iter(identity.cert())
         .expect("PEM")
@@ -155,10 +155,8 @@ pub(crate) fn asks_for_certificates(identity: &Identity) -> TlsAcceptor {
         .collect();
     let mut roots = rustls::RootCertStore::empty();
     roots.add(chain[0].clone()).expect("a root");
-    let asks = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-        .allow_unauthenticated()
-        .build()
-        .expect("a verifier");
+    let asks = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+    let asks = if insists { asks } else { asks.allow_unauthenticated() }.build().expect("a verifier");
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("versions")
@@ -355,13 +353,19 @@ async fn the_certificates_are_compared_and_judged() {
 async fn a_client_certificate_that_is_asked_for_is_a_problem() {
     let identity = Identity::new();
     let iis = Iis::start(stock()).await.expect("a server");
-    let address = in_tls(asks_for_certificates(&identity), iis.address()).await;
+    let address = in_tls(asks_for_certificates(&identity, false), iis.address()).await;
     let public = format!("https://{NAME}");
     let said = check(format!("https://{address}"), &["--public", &public, "--upstream-verify", "record"]).await;
     assert_eq!(said.code(), Some(1));
     said.has("client-certificate", "problem", &["asks for a client certificate"]);
     // No ALPN at this server: HTTP/1.1 it is.
     said.has("http-version", "ok", &["HTTP/1.1"]);
+    said.has("answer", "ok", &["401"]);
+    // One that insists ends the connection of whoever has none.
+    let address = in_tls(asks_for_certificates(&identity, true), iis.address()).await;
+    let said = check(format!("https://{address}"), &["--public", &public, "--upstream-verify", "record"]).await;
+    said.has("client-certificate", "problem", &["asks for a client certificate"]);
+    said.has("answer", "problem", &["no answer"]);
 }
 
 /// A changed port or a name that no binding has breaks what worked without authtap.

@@ -24,7 +24,7 @@ fn reported(capture: &Path) -> Vec<String> {
 async fn a_client_certificate_that_is_asked_for_is_told_at_start() {
     let identity = Identity::new();
     let iis = Iis::start(stock()).await.expect("a server");
-    let upstream = format!("https://{}", in_tls(asks_for_certificates(&identity), iis.address()).await);
+    let upstream = format!("https://{}", in_tls(asks_for_certificates(&identity, false), iis.address()).await);
     let folder = tempdir().expect("a folder");
     let capture = folder.path().join("capture.jsonl");
     let path = capture.clone();

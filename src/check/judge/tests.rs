@@ -131,6 +131,9 @@ fn http_1_0_is_a_problem() {
     stands(&facts(), "http-version", Verdict::Ok, "HTTP/1.1");
     let h2 = Facts { alpn: Some(Ok(Some("h2".to_owned()))), ..with_tls(facts()) };
     stands(&h2, "http-version", Verdict::Warning, "HTTP/2");
+    let mut mirrored = h2;
+    mirrored.insertion.mirrors_alpn = true;
+    stands(&mirrored, "http-version", Verdict::Ok, "lets clients have it");
     let unknown = Facts { alpn: Some(Err("reset".to_owned())), ..with_tls(facts()) };
     stands(&unknown, "http-version", Verdict::Warning, "not known");
 }

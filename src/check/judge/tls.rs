@@ -28,6 +28,11 @@ pub(super) fn http_version(facts: &Facts) -> Option<Line> {
             Some(Ok(_)) => Line::ok(CHECK, "HTTP/1.1; without TLS no browser asks for HTTP/2"),
             _ => return None,
         },
+        Some(Ok(Some(chosen))) if chosen == "h2" && facts.insertion.mirrors_alpn => Line::ok(
+            CHECK,
+            "the server chooses HTTP/2 when it is offered, and authtap lets clients have it; NTLM and Negotiate need \
+             HTTP/1.1",
+        ),
         Some(Ok(Some(chosen))) if chosen == "h2" => Line::warning(
             CHECK,
             "the server chooses HTTP/2 when it is offered; through authtap clients get HTTP/1.1 only, which NTLM and \
