@@ -35,14 +35,14 @@ fn late_root(group: &Group, all: &[Group]) -> Option<String> {
         return None;
     }
     let meta = catalogue::by_slug(&group.slug)?;
-    let explains = |slug: &&&str| {
+    let explains = |slug: &&str| {
         all.iter().any(|root| {
             root.root.is_none()
-                && root.slug == ***slug
+                && root.slug == **slug
                 && group.connections.iter().all(|place| root.connections.contains(place))
         })
     };
-    meta.consequence_of.iter().find(|slug| explains(&slug)).map(|slug| (*slug).to_owned())
+    meta.consequence_of.iter().find(|slug| explains(slug)).map(|slug| (*slug).to_owned())
 }
 
 fn sort(groups: &mut [Group]) {

@@ -70,7 +70,8 @@ impl Detect for Detector {
         let challenge = challenges.clone().find(|c| c.param("error").is_some()).or_else(|| challenges.next());
         let error = challenge.and_then(|c| c.param("error"));
         let refused = turn.answer == Event::Refused && challenge.is_some();
-        if !refused && !(turn.status() == 403 && error.is_some()) {
+        let forbidden = turn.status() == 403 && error.is_some();
+        if !refused && !forbidden {
             return;
         }
         let count = self.seen.entry((turn.party, error.unwrap_or_default().to_owned()), turn.at(), view, || 0);

@@ -4,6 +4,7 @@
 //! stand only a consequence that names its root, and what a case gives a reason for (`beside`).
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::Write as _;
 
 use super::player::{Cut, play};
@@ -61,12 +62,9 @@ fn nothing_is_confused_with_anything_else() {
     }
     let mut text = format!("confusion table: {total} cases against {} findings\n", catalogue::ALL.len());
     for (slug, row) in &rows {
-        text.push_str(&format!(
-            "  {slug}: {} that fire, {} that must not; told {} times",
-            row.fires, row.near, row.own
-        ));
+        write!(text, "  {slug}: {} that fire, {} that must not; told {} times", row.fires, row.near, row.own).unwrap();
         for (other, (count, reason)) in &row.beside {
-            text.push_str(&format!("; {other} {count} ({reason})"));
+            write!(text, "; {other} {count} ({reason})").unwrap();
         }
         text.push('\n');
     }

@@ -304,7 +304,7 @@ fn body_of(text: &str) -> Vec<u8> {
 }
 
 fn certificate(name: &str, hash: &str) -> Option<Certificate> {
-    let hex = |bytes: [u8; 16]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+    let hex = |bytes: [u8; 16]| format!("{:032x}", u128::from_be_bytes(bytes));
     (hash != "-").then(|| Certificate {
         subject: format!("CN={name}"),
         sha256: hash.to_owned(),
