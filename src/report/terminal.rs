@@ -37,7 +37,9 @@ pub fn report(view: &View, colours: bool) -> String {
 pub fn summary(view: &View) -> String {
     let mut page = Page::new(view, false);
     page.verdict_lines(true);
-    for group in view.findings.iter().skip(1) {
+    // The first is the verdict, unless it is only good to know.
+    let told = view.findings.first().is_some_and(|g| g.severity > Severity::Info);
+    for group in view.findings.iter().skip(usize::from(told)) {
         page.indented(&format!(
             "Also: {} ({}, {}), {}.",
             group.title,
@@ -120,7 +122,8 @@ impl<'a> Page<'a> {
     /// What is broken, whose fault it is, how sure that is, what to change; the whole of it where no finding follows.
     fn verdict_lines(&mut self, whole_fix: bool) {
         let view = self.view;
-        let Some(worst) = view.findings.first() else {
+        // What is good to know breaks nothing.
+        let Some(worst) = view.findings.first().filter(|g| g.severity > Severity::Info) else {
             let text = nothing_found(view);
             self.indented(&text);
             return;

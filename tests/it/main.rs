@@ -8,6 +8,7 @@ mod cases;
 mod catalogue;
 mod check;
 mod cli;
+mod consequences;
 mod documents;
 mod events;
 mod fuzz;
