@@ -75,6 +75,8 @@ impl PartialEq<&str> for Text<'_> {
 /// A line of a W3C extended log. What `#Fields` does not name and what is `-` is `None`.
 #[derive(Debug, Clone, Default)]
 pub struct W3cLine<'a> {
+    /// Its number in the file, from 1.
+    pub line: u64,
     /// `date` and `time`, UTC, whole seconds.
     pub time: Option<Stamp>,
     /// `s-sitename`.
@@ -95,6 +97,8 @@ pub struct W3cLine<'a> {
     pub user: Option<Text<'a>>,
     /// `c-ip`: the last hop's address.
     pub client_ip: Option<Text<'a>>,
+    /// `c-port`: no field of IIS's own, but one that can be added.
+    pub client_port: Option<u16>,
     /// `cs-version`.
     pub version: Option<Text<'a>>,
     /// `cs-host`.
@@ -124,6 +128,8 @@ pub struct W3cLine<'a> {
 /// A line of an HTTPERR log.
 #[derive(Debug, Clone, Default)]
 pub struct HttpErrLine<'a> {
+    /// Its number in the file, from 1.
+    pub line: u64,
     /// `date` and `time`, UTC, whole seconds.
     pub time: Option<Stamp>,
     /// `c-ip`.

@@ -180,9 +180,13 @@ impl LogReader {
             self.layout = layout;
         }
         let Some(layout) = &self.layout else { return Ok(None) };
+        let number = self.line;
         let event = match layout.kind {
-            Kind::W3c => w3c_line(layout, line, &mut self.day).map(LogEvent::W3c),
-            Kind::HttpErr => httperr_line(layout, line, &mut self.day).map(LogEvent::HttpErr),
+            Kind::W3c => {
+                w3c_line(layout, line, &mut self.day).map(|read| LogEvent::W3c(W3cLine { line: number, ..read }))
+            }
+            Kind::HttpErr => httperr_line(layout, line, &mut self.day)
+                .map(|read| LogEvent::HttpErr(HttpErrLine { line: number, ..read })),
         };
         match event {
             Ok(event) => {
@@ -316,8 +320,8 @@ fn w3c_line<'a>(layout: &Layout, line: &'a [u8], day: &mut Day) -> Result<W3cLin
                     *kept = if secret { b"" } else { value };
                 }
             }
+            Column::ClientPort => out.client_port = number(value, "c-port")?,
             Column::Uri
-            | Column::ClientPort
             | Column::Stream
             | Column::SiteId
             | Column::Reason

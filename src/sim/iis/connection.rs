@@ -1,6 +1,7 @@
 //! One connection: requests in, answers out, and the authentication that belongs to it.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -12,11 +13,13 @@ use super::handshake::{Handshake, Step};
 use super::log::{LogLine, win32};
 use super::settings::{End, Settings};
 use super::{Shared, lock};
+use crate::model::Stamp;
 use crate::sim::http::{Head, Wire};
 
 /// Serves until one side ends the connection.
 pub(super) async fn serve(stream: TcpStream, number: u64, shared: Arc<Shared>) {
-    let connection = Connection { wire: Wire::new(stream), number, shared, state: State::Anonymous };
+    let client = stream.peer_addr().ok();
+    let connection = Connection { wire: Wire::new(stream), client, number, shared, state: State::Anonymous };
     // A peer that goes away in the middle is everyday life for a server.
     let _ = connection.run().await;
 }
@@ -44,10 +47,13 @@ enum Verdict {
     Challenge { scheme: String, token: String },
     /// 401 with the bare offers.
     Refusal { substatus: u16, win32: u32 },
+    /// 401.3: the user is known, and may not read this.
+    Forbidden { user: String },
 }
 
 struct Connection {
     wire: Wire,
+    client: Option<SocketAddr>,
     number: u64,
     shared: Arc<Shared>,
     state: State,
@@ -68,8 +74,15 @@ impl Connection {
             };
             let body = self.wire.request_body(&head).await?;
             let settings = self.shared.settings();
-            let verdict = self.judge(&settings, head.get("Authorization"));
-            self.log(&head, body.len(), &verdict);
+            let verdict = match self.judge(&settings, head.get("Authorization")) {
+                Verdict::Welcome { user, .. }
+                    if settings.unreadable.as_ref().is_some_and(|path| head.word(1).starts_with(path)) =>
+                {
+                    Verdict::Forbidden { user }
+                }
+                verdict => verdict,
+            };
+            self.log(settings.clock.now(), &head, body.len(), &verdict);
             let challenged = matches!(verdict, Verdict::Challenge { .. });
             let (mut answer, page) = render(&settings, verdict);
             let end = settings.after_challenge.filter(|_| challenged);
@@ -161,14 +174,18 @@ impl Connection {
         }
     }
 
-    fn log(&self, head: &Head, body_bytes: usize, verdict: &Verdict) {
+    fn log(&self, at: Stamp, head: &Head, body_bytes: usize, verdict: &Verdict) {
         let (user, status, substatus, win32) = match verdict {
             Verdict::Welcome { user, .. } => (Some(user.clone()), 200, 0, win32::SUCCESS),
             Verdict::Challenge { .. } => (None, 401, 1, win32::NO_CREDENTIALS),
             Verdict::Refusal { substatus, win32 } => (None, 401, *substatus, *win32),
+            Verdict::Forbidden { user } => (Some(user.clone()), 401, 3, win32::ACCESS_DENIED),
         };
         lock(&self.shared.log).push(LogLine {
+            at,
             connection: self.number,
+            client: self.client,
+            agent: head.get("User-Agent").map(str::to_owned),
             method: head.word(0).to_owned(),
             path: head.word(1).split('?').next().unwrap_or_default().to_owned(),
             user,
@@ -194,6 +211,6 @@ fn render(settings: &Settings, verdict: Verdict) -> (Head, Vec<u8>) {
             (head, page)
         }
         Verdict::Challenge { scheme, token } => answer::challenge(settings, &scheme, &token),
-        Verdict::Refusal { .. } => answer::refusal(settings),
+        Verdict::Refusal { .. } | Verdict::Forbidden { .. } => answer::refusal(settings),
     }
 }

@@ -1,6 +1,9 @@
 //! What IIS's log would say.
 
 use std::fmt;
+use std::net::SocketAddr;
+
+use crate::model::Stamp;
 
 /// sc-win32-status values that the simulated IIS gives (MS-ERREF sections 2.1.1 and 2.2).
 pub mod win32 {
@@ -25,8 +28,14 @@ pub mod win32 {
 /// One request, as the W3C log has it, and the connection, which the W3C log does not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogLine {
+    /// When the request was done, by the server's clock.
+    pub at: Stamp,
     /// The connection, from 1 in the order of accepting.
     pub connection: u64,
+    /// c-ip, and the port, which the W3C log does not have.
+    pub client: Option<SocketAddr>,
+    /// cs(User-Agent).
+    pub agent: Option<String>,
     /// cs-method.
     pub method: String,
     /// cs-uri-stem.
@@ -50,6 +59,37 @@ impl LogLine {
     pub const fn code(&self) -> (u16, u16, u32) {
         (self.status, self.substatus, self.win32)
     }
+}
+
+/// `#Fields` as IIS has it unless it is changed (iis-docs, "logFile").
+pub const FIELDS: &str = "date time s-ip cs-method cs-uri-stem cs-uri-query s-port cs-username c-ip cs(User-Agent) \
+                          cs(Referer) sc-status sc-substatus sc-win32-status time-taken";
+
+/// The log as IIS would have written it, by a clock that is `ahead` microseconds ahead of the server's.
+pub fn w3c(lines: &[LogLine], server: SocketAddr, ahead: i64) -> String {
+    use fmt::Write as _;
+    let mut text =
+        format!("#Software: Microsoft Internet Information Services 10.0\n#Version: 1.0\n#Fields: {FIELDS}\n");
+    for line in lines {
+        let at = Stamp(line.at.0.saturating_add(ahead)).to_string();
+        let at = at.get(..19).unwrap_or_default().replace('T', " ");
+        let client = line.client.map_or_else(|| "-".to_owned(), |client| client.ip().to_string());
+        let agent = line.agent.as_deref().unwrap_or("-").replace(' ', "+");
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "{at} {} {} {} - {} {} {client} {agent} - {} {} {} 0",
+            server.ip(),
+            line.method,
+            line.path,
+            server.port(),
+            line.user.as_deref().unwrap_or("-"),
+            line.status,
+            line.substatus,
+            line.win32,
+        );
+    }
+    text
 }
 
 impl fmt::Display for LogLine {

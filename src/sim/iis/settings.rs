@@ -25,6 +25,8 @@ pub struct Settings {
     pub after_challenge: Option<End>,
     /// Whether refusals carry no `WWW-Authenticate`, as behind a module or hop that takes it out.
     pub hide_challenges: bool,
+    /// Paths that begin like this may be read by nobody, whoever is logged on (401.3).
+    pub unreadable: Option<String>,
     /// Wrong passwords until an account is locked; `None` never locks.
     pub lockout_after: Option<u32>,
     /// Its clock.
@@ -42,6 +44,7 @@ impl Default for Settings {
             persistent: true,
             after_challenge: None,
             hide_challenges: false,
+            unreadable: None,
             lockout_after: None,
             clock: Clock::default(),
         }
