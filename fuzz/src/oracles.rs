@@ -2,9 +2,11 @@
 
 use authtap::finding::{Engine, Settings};
 use authtap::model::auth::{AuthField, Token};
-use authtap::model::event::{ConnectionClose, ConnectionOpen, Event, Gap, GapWhat};
+use authtap::model::event::{ConnectionClose, ConnectionOpen, Event, Exchange, Gap, GapWhat, Times, What};
+use authtap::model::http::{Request, Response};
 use authtap::model::transport::{Addresses, By, End, How};
-use authtap::model::{ConnectionId, Stamp};
+use authtap::model::{ConnectionId, Stamp, TapId};
+use authtap::report::join::{Captures, paragraphs};
 use authtap::token::{self, Key, redact};
 use authtap::wire::http1::{Http1, Out, Pool};
 use authtap::wire::observation::{COPIED, Ended, Observation, RawExchange, Seen};
@@ -269,6 +271,50 @@ pub fn log(data: &[u8]) {
     let whole = lines(data.len());
     assert_eq!(whole, lines(7), "depends on the chunks");
     assert_eq!(whole, lines(1), "depends on the chunks");
+}
+
+/// Any bytes as a log beside a capture with one refused request: the same join in any chunks, and no more matches than
+/// there are requests.
+pub fn join(data: &[u8]) {
+    let tap = TapId("tap-one-1".to_owned());
+    let at = Stamp::parse("2026-11-22T08:00:01Z").expect("a time");
+    let local = ([198, 51, 100, 7], 50_001).into();
+    let open = ConnectionOpen {
+        connection: ConnectionId(1),
+        addresses: Addresses { client: local, upstream: None, upstream_local: Some(local) },
+        tls: None,
+        upstream_tls: None,
+    };
+    let request = Request { method: "GET".to_owned(), target: "/app/".to_owned(), ..Request::default() };
+    let exchange = Exchange {
+        connection: ConnectionId(1),
+        exchange: 1,
+        request,
+        request_body: 0,
+        response: Some(Response { status: 401, ..Response::default() }),
+        response_body: 0,
+        interim: Vec::new(),
+        authorization: None,
+        challenges: Vec::new(),
+        times: Times { end: Some(at), ..Times::default() },
+        leg: None,
+        end_seq: None,
+    };
+    let events = [What::ConnectionOpen(Box::new(open)), What::Exchange(Box::new(exchange))];
+    let joined = |chunk: usize| {
+        let mut captures = Captures::default();
+        for (seq, what) in (1..).zip(events.clone()) {
+            captures.take(&tap, &Event { seq, at, what });
+        }
+        let mut logs = captures.logs();
+        logs.file("a.log", |source| data.chunks(chunk.max(1)).for_each(|piece| source.read(piece)));
+        logs.file("b.log", |source| source.read(data));
+        logs.join().facts()
+    };
+    let facts = joined(data.len());
+    assert_eq!(facts, joined(7), "depends on the chunks");
+    assert!(facts.refusals.total() == 1 && facts.codes.len() <= 1, "{facts:?}");
+    assert!(paragraphs(&facts).len() < 64, "{facts:?}");
 }
 
 /// What people paste into `explain`.

@@ -7,6 +7,7 @@ pub mod check;
 pub mod decode;
 pub mod demo;
 pub mod explain;
+mod logs;
 pub mod report;
 pub mod run;
 

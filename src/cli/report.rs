@@ -7,10 +7,11 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::{Failure, output, talk};
+use super::{Failure, logs, output, talk};
 use crate::model::TapId;
-use crate::model::event::Event;
+use crate::model::event::{Event, What};
 use crate::model::finding::Severity;
+use crate::report::join::Joined;
 use crate::report::view::{Builder, View};
 use crate::report::{terminal, v1};
 use crate::sink::jsonl::reader::read;
@@ -21,11 +22,15 @@ use crate::sink::trace::Colours;
 #[command(after_help = "Examples:
   authtap report authtap.jsonl
   authtap report node1.jsonl node2.jsonl --format json
+  authtap report authtap.jsonl --iis-log u_ex*.log --iis-log httperr*.log
   authtap report authtap.jsonl --fail-on high && echo 'nothing serious'")]
 pub struct Args {
     /// Captures, in any order; the rotated files of one capture may all be named
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// Logs of IIS (u_ex*.log) and of HTTP.sys (httperr*.log) of the same time, or folders of them; named after FILE
+    #[arg(long, value_name = "LOG", num_args = 1..)]
+    iis_log: Vec<PathBuf>,
     /// Text for people, or JSON for programs
     #[arg(long, default_value = "text")]
     format: Format,
@@ -66,7 +71,7 @@ impl From<SeverityArg> for Severity {
 
 /// Reads, joins, and prints.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let view = view(&args.files)?;
+    let view = view(&args.files, &args.iis_log)?;
     let colours = args.out.is_none() && Colours::Auto.on(std::io::stdout().is_terminal());
     let text = match args.format {
         Format::Text => terminal::report(&view, colours),
@@ -88,8 +93,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 }
 
 /// Reads all files; what is wrong with one is told and, where nothing can be read of it, ends the command.
-fn view(files: &[PathBuf]) -> Result<View, Failure> {
+fn view(files: &[PathBuf], logs: &[PathBuf]) -> Result<View, Failure> {
     let mut taps: BTreeMap<TapId, Vec<Event>> = BTreeMap::new();
+    // Before captures are read: a mistyped name is told at once.
+    let logs = logs::expand(logs)?;
     for path in files {
         let file =
             File::open(path).map_err(|e| Failure::usage(format_args!("{}: cannot open it: {e}", path.display())))?;
@@ -99,11 +106,17 @@ fn view(files: &[PathBuf]) -> Result<View, Failure> {
             talk(format_args!("authtap: {}: {remark}", path.display()));
         }
     }
+    let mut joined = if logs.is_empty() { None } else { Some(logs::join(&taps, &logs)?) };
     let mut builder = Builder::default();
-    for (tap, events) in &taps {
+    for (tap, events) in &mut taps {
         for event in events {
+            if let (Some(joined), What::Finding(finding)) = (&mut joined, &mut event.what)
+                && let Some(corrected) = joined.correct(tap, event.seq, finding)
+            {
+                **finding = corrected;
+            }
             builder.take(tap, event);
         }
     }
-    Ok(builder.view())
+    Ok(View { iis_log: joined.map(Joined::facts), ..builder.view() })
 }

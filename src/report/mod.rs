@@ -4,6 +4,7 @@
 
 pub mod decode;
 pub mod explain;
+pub mod join;
 pub mod terminal;
 pub mod text;
 pub mod v1;

@@ -1,6 +1,7 @@
 //! A report as text, for a tired person at an 80-column terminal: the verdict first, then why, then what is well,
 //! then what was not seen.
 
+use super::join::{IisLog, paragraphs};
 use super::text::{columns, counted, grouped, wrap};
 use super::view::{Group, Outcomes, OwnAnswers, View};
 use crate::model::finding::{Basis, Evidence, Severity};
@@ -26,6 +27,10 @@ pub fn report(view: &View, colours: bool) -> String {
     page.pairing();
     page.heading("Seen");
     page.seen();
+    if let Some(log) = &view.iis_log {
+        page.heading("IIS log");
+        page.iis_log(log);
+    }
     if view.blind.gaps > 0 || view.blind.connections > 0 || view.blind.dropped > 0 {
         page.heading("Not seen");
         page.not_seen();
@@ -132,7 +137,7 @@ impl<'a> Page<'a> {
         if let Some(place) = worst.cause.place() {
             self.labelled("Where", place);
         }
-        self.labelled("How sure", how_sure(worst.basis));
+        self.labelled("How sure", how_sure(worst.basis, view.iis_log.is_some()));
         let (first, rest) = worst.fix.split_once('\n').unwrap_or((&worst.fix, ""));
         if whole_fix || rest.is_empty() {
             self.labelled("Change", &worst.fix);
@@ -299,6 +304,12 @@ impl<'a> Page<'a> {
         }
     }
 
+    fn iis_log(&mut self, log: &IisLog) {
+        for paragraph in paragraphs(log) {
+            self.indented(&paragraph);
+        }
+    }
+
     fn not_seen(&mut self) {
         let blind = &self.view.blind;
         let mut parts = Vec::new();
@@ -441,11 +452,12 @@ fn second(at: Stamp) -> String {
     }
 }
 
-const fn how_sure(basis: Basis) -> &'static str {
-    match basis {
-        Basis::Observed => "observed: the bytes and the connections' events prove it",
-        Basis::Inferred => "inferred: the fact is certain, this cause is the likeliest of several",
-        Basis::Suspected => "suspected: the pattern fits; other causes are possible",
+const fn how_sure(basis: Basis, with_log: bool) -> &'static str {
+    match (basis, with_log) {
+        (Basis::Observed, false) => "observed: the bytes and the connections' events prove it",
+        (Basis::Observed, true) => "observed: the bytes, the connections' events or the server's log prove it",
+        (Basis::Inferred, _) => "inferred: the fact is certain, this cause is the likeliest of several",
+        (Basis::Suspected, _) => "suspected: the pattern fits; other causes are possible",
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::join::v1::IisLogFacts;
 use super::view::{Group, Outcomes, OwnAnswers, Tap, View};
 use crate::model::finding::Evidence as Piece;
 use crate::model::{ConnectionId, Stamp, TapId};
@@ -47,6 +48,9 @@ pub struct Report {
     pub own_answers: Vec<OwnAnswerFacts>,
     /// What authtap did not see.
     pub unseen: Unseen,
+    /// What IIS's logs said; absent when none was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iis_log: Option<IisLogFacts>,
 }
 
 /// A running authtap.
@@ -273,6 +277,7 @@ impl From<&View> for Report {
                 dropped: x.blind.dropped,
                 told: x.blind.told.iter().map(told).collect(),
             },
+            iis_log: x.iis_log.as_ref().map(Into::into),
         }
     }
 }

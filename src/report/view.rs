@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use super::join::IisLog;
 pub use super::pairing::Pairing;
 use super::roots;
 use super::seen::Seen;
@@ -51,6 +52,8 @@ pub struct View {
     pub own_answers: Vec<OwnAnswers>,
     /// What was not seen.
     pub blind: Blind,
+    /// What IIS's logs said, when any was named.
+    pub iis_log: Option<IisLog>,
 }
 
 /// Clients that got an answer of authtap's own, and not the site's.

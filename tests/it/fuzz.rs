@@ -13,7 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 type Oracle = fn(&[u8]);
 
 /// Every oracle, by the name of its target.
-const ORACLES: [(&str, Oracle); 9] = [
+const ORACLES: [(&str, Oracle); 10] = [
     ("challenges", oracles::challenges),
     ("credentials", oracles::credentials),
     ("token", oracles::token),
@@ -22,6 +22,7 @@ const ORACLES: [(&str, Oracle); 9] = [
     ("engine", oracles::engine),
     ("page", oracles::page),
     ("log", oracles::log),
+    ("join", oracles::join),
     ("lookup", oracles::lookup),
 ];
 
@@ -73,6 +74,11 @@ fn fixtures_hold() {
             oracles::challenges(format!("{scheme} {token}").as_bytes());
             oracles::redact(format!("Authorization: {scheme} {token}").as_bytes());
         }
+    }
+    for log in files(&root().join("tests/data/iis/logs")) {
+        let log = fs::read(&log).expect("a log");
+        oracles::log(&log);
+        oracles::join(&log);
     }
     for page in files(&root().join("tests/data/iis/pages")) {
         let body = fs::read(&page).expect("a page");

@@ -14,6 +14,7 @@ mod events;
 mod fuzz;
 mod iis;
 mod insertion;
+mod logs;
 mod pages;
 mod program;
 mod relay;

@@ -1,0 +1,7 @@
+//! `report --iis-log`: IIS's logs beside captures.
+
+mod effects;
+mod live;
+mod made;
+mod matched;
+mod odd;
