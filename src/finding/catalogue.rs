@@ -1,12 +1,21 @@
 //! All findings, in the order of `failure modes`: connections first, then challenges, credentials, and authtap itself.
 
 catalogue! {
+    "connection/first_login_unpinned.rs" => first_login_unpinned,
     "connection/handshake_split_across_connections.rs" => handshake_split_across_connections,
     "connection/handshake_interleaved.rs" => handshake_interleaved,
     "connection/connection_closed_mid_handshake.rs" => connection_closed_mid_handshake,
+    "connection/handshake_changed_node.rs" => handshake_changed_node,
+    "connection/authentication_lost.rs" => authentication_lost,
     "connection/authentication_not_persistent.rs" => authentication_not_persistent,
+    "connection/handshake_per_connection_wasted.rs" => handshake_per_connection_wasted,
+    "connection/kerberos_per_request.rs" => kerberos_per_request,
     "connection/authenticated_connection_shared.rs" => authenticated_connection_shared,
     "connection/identity_changed_on_connection.rs" => identity_changed_on_connection,
+    "connection/retry_loop.rs" => retry_loop,
+    "connection/reauthenticated_per_application.rs" => reauthenticated_per_application,
+    "connection/token_after_success.rs" => token_after_success,
+    "connection/intermediary_on_path.rs" => intermediary_on_path,
     "challenge/challenge_missing.rs" => challenge_missing,
     "challenge/challenge_unanswered.rs" => challenge_unanswered,
     "challenge/no_common_scheme.rs" => no_common_scheme,

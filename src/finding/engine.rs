@@ -102,6 +102,8 @@ pub struct Footprint {
     pub deadlines: usize,
     /// Exchanges whose last byte has not passed.
     pub exchanges: usize,
+    /// Addresses that connections came from.
+    pub peers: usize,
     /// What the detectors hold, in entries.
     pub detectors: usize,
 }
@@ -191,6 +193,7 @@ impl Engine {
             connections: self.site.len(),
             challenges: self.site.challenges(),
             deadlines: self.site.deadlines(),
+            peers: self.site.peers(),
             exchanges: self.open.values().map(Vec::len).sum(),
             detectors: self.detectors.iter().map(|d| d.detector.entries()).sum::<usize>() + self.roots.len(),
         }

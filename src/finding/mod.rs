@@ -5,6 +5,7 @@
 
 #[macro_use]
 mod define;
+mod alternation;
 pub mod catalogue;
 mod cause;
 mod clock;
@@ -12,6 +13,9 @@ mod detect;
 mod engine;
 mod hops;
 mod memory;
+mod node;
+mod place;
+mod product;
 mod refusal;
 mod roots;
 mod ticket;

@@ -131,6 +131,9 @@ impl<'a> Page<'a> {
         let Some(worst) = view.findings.first().filter(|g| g.severity > Severity::Info) else {
             let text = nothing_found(view);
             self.indented(&text);
+            for known in &view.findings {
+                self.labelled("Known", &known.summary);
+            }
             return;
         };
         self.labelled("Broken", &worst.summary);
@@ -148,7 +151,7 @@ impl<'a> Page<'a> {
         if whole_fix {
             return;
         }
-        let same = view.findings.iter().skip(1).filter(|g| g.cause == worst.cause);
+        let same = view.findings.iter().skip(1).filter(|g| g.cause == worst.cause && g.severity > Severity::Info);
         let titles: Vec<&str> = same.map(|g| g.title.as_str()).collect();
         if worst.cause.place().is_some() && !titles.is_empty() {
             self.labelled("Same cause", &titles.join("; "));

@@ -13,6 +13,7 @@ pub mod handshake;
 pub mod ids;
 pub mod intake;
 pub mod leg;
+pub mod peers;
 pub mod persistence;
 pub mod site;
 pub mod turn;

@@ -1,6 +1,7 @@
 //! The site: all connections, all handshakes, and the links across them.
 
 use std::collections::{HashSet, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use super::connection::{Connection, Logon};
 use super::gaps::Gaps;
 use super::handshake::{self, Event, Meaning, State};
 use super::ids::IdMap;
+use super::peers::{Peer, Peers};
 use super::turn::Turn;
 use super::{leg, persistence};
 use crate::model::auth::{AuthField, Ntlm};
@@ -72,6 +74,7 @@ pub struct Site {
     totals: Totals,
     trusted: Vec<Network>,
     gaps: Gaps,
+    peers: Peers,
     /// Users that were accepted in this watch.
     accepted: HashSet<UserKey>,
 }
@@ -92,6 +95,7 @@ impl Site {
             totals: Totals::default(),
             trusted,
             gaps: Gaps::default(),
+            peers: Peers::new(limits.remembered),
             accepted: HashSet::new(),
         }
     }
@@ -134,6 +138,16 @@ impl Site {
     /// What was not seen.
     pub const fn gaps(&self) -> &Gaps {
         &self.gaps
+    }
+
+    /// What is known of an address that connections come from.
+    pub fn peer(&self, address: IpAddr) -> Option<&Peer> {
+        self.peers.get(address)
+    }
+
+    /// Addresses that are remembered.
+    pub fn peers(&self) -> usize {
+        self.peers.len()
     }
 
     /// Since when something on a connection, living or ended, was not seen.
@@ -267,6 +281,7 @@ impl Site {
             turn.handshake = self.concluded(&turn);
         }
         self.log_on_or_off(&turn, at);
+        self.peers.note(&turn);
         if let Some(h) = &turn.handshake {
             self.count(h);
         }

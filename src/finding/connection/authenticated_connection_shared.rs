@@ -1,8 +1,10 @@
 //! See the page below.
 
-use std::collections::HashSet;
 use std::net::IpAddr;
+use std::time::Duration;
 
+use crate::finding::alternation::{Seen, Who, alternation};
+use crate::finding::memory::Memory;
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::finding::Basis;
 use crate::model::{ConnectionId, Stamp};
@@ -20,6 +22,10 @@ finding! {
     /// (`X-Forwarded-For`, `Forwarded`, `X-Real-IP` …) than the request that logged on, answered with something other
     /// than 401. When the peer that set the field is one of `trusted-proxies`, this is `observed`; otherwise anybody
     /// may have written the field, and it is `suspected`.
+    ///
+    /// Where no field names a client, two alternations are told as `suspected`: two Kerberos tickets on one connection
+    /// that stays logged on (A, B, and A again), or two clients by `User-Agent` and cookies (A, B, and A again) of which
+    /// only one logged on. A single change is none: tickets are renewed, and cookies are set anew.
     ///
     /// ## Why it breaks
     /// NTLM (and Kerberos, when the server says `Persistent-Auth: true`) belongs to the connection, not to the request.
@@ -51,21 +57,29 @@ finding! {
     since: "0.1.0",
 }
 
-/// So many pairs of connection and client are remembered at most.
-const MOST: usize = 10_000;
+/// A connection that carries somebody else for so long is told anew.
+const KEPT: Duration = Duration::from_hours(1);
 
 /// Compares each riding request's client with the one that logged on.
 #[derive(Debug, Default)]
 pub(in crate::finding) struct Detector {
-    told: HashSet<(ConnectionId, IpAddr)>,
+    /// Clients that were told, with their connection.
+    told: Memory<(ConnectionId, IpAddr), ()>,
+    /// Whom the fingerprints of a connection show.
+    seen: Memory<ConnectionId, Seen>,
 }
 
 impl Detect for Detector {
     fn entries(&self) -> usize {
-        self.told.len()
+        self.told.len() + self.seen.len()
+    }
+
+    fn forgotten(&self) -> u64 {
+        self.told.forgotten() + self.seen.forgotten()
     }
 
     fn on_turn(&mut self, turn: &Turn, view: &View<'_>, out: &mut Raise<'_>) {
+        self.alternates(turn, view, out);
         if turn.request != Event::Bare || turn.meaning() != Meaning::Ride {
             return;
         }
@@ -76,8 +90,12 @@ impl Detect for Detector {
         }
         let id = turn.exchange.connection;
         let Some(connection) = view.site.connection(id) else { return };
-        if self.told.len() >= MOST || !self.told.insert((id, now.address)) {
+        if self.told.get(&(id, now.address)).is_some() {
             return;
+        }
+        self.told.entry((id, now.address), turn.at(), view, || ());
+        if let Some(seen) = self.seen.get_mut(&id) {
+            seen.told = true;
         }
         let trusted = then.trusted && now.trusted;
         let basis = if trusted { Basis::Observed } else { Basis::Suspected };
@@ -113,8 +131,39 @@ impl Detect for Detector {
     }
 
     fn on_close(&mut self, closed: &Closed, _at: Stamp, _: &View<'_>, _: &mut Raise<'_>) {
-        if !self.told.is_empty() {
-            self.told.retain(|(id, _)| *id != closed.close.connection);
+        self.seen.remove(&closed.close.connection);
+    }
+
+    fn on_time(&mut self, now: Stamp, _view: &View<'_>, _out: &mut Raise<'_>) {
+        self.told.expire(now, KEPT);
+    }
+}
+
+impl Detector {
+    /// Two clients that take turns on a logged-on connection, by what they cannot help showing.
+    fn alternates(&mut self, turn: &Turn, view: &View<'_>, out: &mut Raise<'_>) {
+        let id = turn.exchange.connection;
+        let accepted = matches!(turn.answer, Event::Accepted | Event::AcceptedOnce);
+        match (turn.request, turn.meaning()) {
+            (Event::Authenticate | Event::Token, Meaning::Logon) if self.seen.get(&id).is_none() => {
+                let seen = Seen { first: Who::of(turn), other: None, told: false };
+                self.seen.entry(id, turn.at(), view, || seen);
+                return;
+            }
+            (Event::Token, Meaning::Logon) | (Event::Bare, Meaning::Ride) if accepted => {}
+            // Whoever logs on by name is another finding's (`identity-changed-on-connection`).
+            (Event::Bare, meaning) if meaning != Meaning::Dropped => return,
+            _ => {
+                self.seen.remove(&id);
+                return;
+            }
+        }
+        let Some(seen) = self.seen.get_mut(&id).filter(|s| !s.told) else { return };
+        if let Some(how) = seen.first.differs(turn) {
+            seen.other.get_or_insert((turn.exchange.exchange, turn.at(), how));
+        } else if let Some(other) = seen.other.filter(|(.., how)| seen.first.is_again(turn, *how)) {
+            seen.told = true;
+            out.raise(turn.at(), alternation(turn, &seen.first, other));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! See the page below.
 
+use crate::finding::hops::not_iis;
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::Stamp;
 use crate::model::finding::Basis;
@@ -61,7 +62,7 @@ impl Detect for Detector {
         let request = &turn.exchange.request;
         let asked_for = request.header("connection").is_some_and(|v| v.to_ascii_lowercase().contains("close"))
             || request.version == "HTTP/1.0";
-        let asked = if asked_for { ", as the request had asked for" } else { "" };
+        let asked = if asked_for { ", as the request had asked for".to_owned() } else { not_iis(turn) };
         out.raise(
             challenge.at,
             Draft::new(

@@ -1,5 +1,6 @@
 //! See the page below.
 
+use crate::finding::hops::blame;
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::event::LinkProof;
 use crate::model::finding::Basis;
@@ -49,7 +50,7 @@ finding! {
 pub(in crate::finding) struct Detector;
 
 impl Detect for Detector {
-    fn on_turn(&mut self, turn: &Turn, _view: &View<'_>, out: &mut Raise<'_>) {
+    fn on_turn(&mut self, turn: &Turn, view: &View<'_>, out: &mut Raise<'_>) {
         if !turn.authenticate_failed() {
             return;
         }
@@ -63,13 +64,14 @@ impl Detect for Detector {
         let between = by.map_or_else(|| "another request".to_owned(), |e| format!("request {e}"));
         let user = turn.user.as_deref().unwrap_or("a user without a name");
         let e = &turn.exchange;
+        let whom = blame(&[e.connection], true, view).whom();
         out.raise(
             e.times.response_head.unwrap_or_default(),
             Draft::new(
                 basis,
                 format!(
                     "The logon of {user} on connection {} failed with {}: {between} came between its CHALLENGE (exchange {}) \
-                     and its AUTHENTICATE (exchange {}).",
+                     and its AUTHENTICATE (exchange {}), put there {whom}.",
                     e.connection,
                     turn.status(),
                     challenge.exchange,

@@ -53,7 +53,7 @@ finding! {
     basis: Observed,
     schemes: ["ntlm", "negotiate-ntlm"],
     cause: Connections,
-    consequence_of: [],
+    consequence_of: ["first-login-unpinned"],
     denies_pairing: true,
     since: "0.1.0",
 }
@@ -89,10 +89,10 @@ fn who(turn: &Turn) -> String {
     turn.user.as_ref().map_or_else(|| "a logon".to_owned(), |u| format!("the logon of {u}"))
 }
 
-fn whom_to_blame(turn: &Turn, view: &View<'_>, other: Option<&Challenge>) -> String {
-    let ids = [Some(turn.exchange.connection), other.map(|c| c.connection)];
-    let live: Vec<_> = ids.into_iter().flatten().filter_map(|id| view.site.connection(id)).collect();
-    blame(&live).whom()
+/// `proved`: the AUTHENTICATE surely answers that challenge, so that one party had both.
+fn whom_to_blame(turn: &Turn, view: &View<'_>, other: Option<&Challenge>, proved: bool) -> String {
+    let ids: Vec<_> = std::iter::once(turn.exchange.connection).chain(other.map(|c| c.connection)).collect();
+    blame(&ids, proved, view).whom()
 }
 
 fn refusal(turn: &Turn) -> crate::model::finding::Evidence {
@@ -129,7 +129,7 @@ fn crossed(turn: &Turn, view: &View<'_>, challenge: &Challenge, proof: LinkProof
         ),
         _ => (Basis::Inferred, "its response's own time is that challenge's timestamp, to 100 ns".to_owned()),
     };
-    let whom = whom_to_blame(turn, view, Some(challenge));
+    let whom = whom_to_blame(turn, view, Some(challenge), true);
     Draft::new(
         basis,
         format!(
@@ -167,7 +167,7 @@ fn unseen(
         (false, Some(_)) => "a challenge with another timestamp",
         (false, None) => "a challenge that was made elsewhere, by its timestamp",
     };
-    let whom = whom_to_blame(turn, view, None);
+    let whom = whom_to_blame(turn, view, None, false);
     let (basis, unseen) = if seen_all(turn, view) {
         (Basis::Inferred, "which did not pass this authtap")
     } else {
@@ -201,7 +201,7 @@ fn unlinked(turn: &Turn, view: &View<'_>, candidates: &[Challenge]) -> Draft {
             format!("several challenges elsewhere are unanswered, the latest on connection {}", first.connection)
         }
     };
-    let whom = whom_to_blame(turn, view, candidates.first());
+    let whom = whom_to_blame(turn, view, candidates.first(), false);
     let basis = if seen_all(turn, view) { Basis::Inferred } else { Basis::Suspected };
     let likely = if basis == Basis::Suspected { format!("{likely}, but not everything was seen") } else { likely };
     Draft::new(
