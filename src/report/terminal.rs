@@ -131,9 +131,6 @@ impl<'a> Page<'a> {
         let Some(worst) = view.findings.first().filter(|g| g.severity > Severity::Info) else {
             let text = nothing_found(view);
             self.indented(&text);
-            for known in &view.findings {
-                self.labelled("Known", &known.summary);
-            }
             return;
         };
         self.labelled("Broken", &worst.summary);

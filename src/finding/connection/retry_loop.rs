@@ -54,6 +54,14 @@ finding! {
         "handshake-interleaved",
         "connection-closed-mid-handshake",
         "handshake-changed-node",
+        "kerberos-clock-skew",
+        "kerberos-wrong-key",
+        "kerberos-error",
+        "kerberos-replay",
+        "digest-uri-mismatch",
+        "digest-stale-loop",
+        "bearer-rejected",
+        "access-denied-after-logon",
         "no-common-scheme",
         "credentials-rejected",
     ],
@@ -68,7 +76,7 @@ const PACE: Duration = Duration::from_secs(5);
 const SLOW: u32 = 12;
 /// What comes later begins anew.
 const APART: Duration = Duration::from_mins(1);
-/// So many of the latest are named.
+/// So many of the first, and so many of the latest, are named.
 const NAMED: usize = 4;
 
 /// A client and what it asks for: its address, and a hash of its `User-Agent`, user, method and path.
@@ -84,8 +92,12 @@ struct Run {
     last: Stamp,
     /// The next number to be told.
     next: u32,
-    latest: VecDeque<(ConnectionId, ExchangeNo, Stamp, &'static str)>,
+    earliest: Vec<Failure>,
+    latest: VecDeque<Failure>,
 }
+
+/// Where one of them is, and how it failed.
+type Failure = (ConnectionId, ExchangeNo, Stamp, &'static str);
 
 /// What a connection's challenge was sent for.
 #[derive(Debug)]
@@ -168,13 +180,7 @@ impl Detector {
     }
 
     /// Counts a failure; the run, when it is to be told.
-    fn count(
-        &mut self,
-        key: Key,
-        at: Stamp,
-        place: (ConnectionId, ExchangeNo, Stamp, &'static str),
-        view: &View<'_>,
-    ) -> Option<&Run> {
+    fn count(&mut self, key: Key, at: Stamp, place: Failure, view: &View<'_>) -> Option<&Run> {
         let run = self.runs.entry(key, at, view, Run::default);
         if run.count == 0 || at.since(run.last) >= APART {
             *run = Run { first: at, ..Run::default() };
@@ -182,16 +188,28 @@ impl Detector {
         run.fast = if run.count > 0 && at.since(run.last) <= PACE { run.fast + 1 } else { 1 };
         run.count += 1;
         run.last = at;
+        // What explains the loop may have been told of its first failures alone.
+        if run.earliest.len() < NAMED {
+            run.earliest.push(place);
+            return run.due();
+        }
         run.latest.push_back(place);
         if run.latest.len() > NAMED {
             run.latest.pop_front();
         }
-        let due = if run.next == 0 { run.fast >= FAST || run.count >= SLOW } else { run.count >= run.next };
+        run.due()
+    }
+}
+
+impl Run {
+    /// This run, when it is to be told now.
+    fn due(&mut self) -> Option<&Self> {
+        let due = if self.next == 0 { self.fast >= FAST || self.count >= SLOW } else { self.count >= self.next };
         if !due {
             return None;
         }
-        run.next = run.count.saturating_mul(2);
-        Some(run)
+        self.next = self.count.saturating_mul(2);
+        Some(self)
     }
 }
 
@@ -217,8 +235,6 @@ fn draft(from: IpAddr, line: &str, user: Option<&str>, scheme: Option<&'static s
     let span = run.last.since(run.first);
     let span = if span.as_secs() > 0 { format!("{} s", span.as_secs()) } else { format!("{} ms", span.as_millis()) };
     let whose = user.map(|u| format!(" of {u}")).unwrap_or_default();
-    let mut connections: Vec<ConnectionId> = run.latest.iter().map(|(id, ..)| *id).collect();
-    connections.dedup();
     let ways = run.latest.iter().map(|(.., how)| *how).collect::<Vec<_>>();
     let same = ways.iter().all(|w| Some(w) == ways.first());
     let how = ways.last().copied().unwrap_or("a refusal");
@@ -231,6 +247,7 @@ fn draft(from: IpAddr, line: &str, user: Option<&str>, scheme: Option<&'static s
         .latest
         .iter()
         .rev()
+        .chain(&run.earliest)
         .map(|(id, exchange, at, how)| Place::new(*id, Some(*exchange), "response", *at).says((*how).to_owned()));
     let first = places.next().unwrap_or_else(|| Place::nowhere().says("failed logons"));
     let draft = Draft::new(
