@@ -63,7 +63,9 @@ fn several(address: IpAddr, least: usize, view: &View<'_>) -> Option<String> {
     if peer.machines.count() >= least {
         return Some(format!("{} different machines (by their NTLM machine ids)", peer.machines.told()));
     }
-    (peer.workstations.count() >= least).then(|| format!("{} different workstations", peer.workstations.told()))
+    // A program may call its workstation what it likes: only with users of their own are they different machines.
+    let own_users = peer.workstations.count() >= least && peer.users.count() >= least;
+    own_users.then(|| format!("{} different workstations, with {} users,", peer.workstations.told(), peer.users.told()))
 }
 
 /// What an answer calls itself when that is neither IIS nor its kernel part: ``, which names itself `nginx` ``.
