@@ -7,7 +7,7 @@ const REQUEST_FIELDS: [(&str, &str); 12] = [
     ("cdn-loop", "a CDN"),
     ("cf-ray", "Cloudflare"),
     ("fastly-client-ip", "Fastly"),
-    ("x-amzn-trace-id", "an AWS load balancer"),
+    ("x-amzn-trace-id", "an AWS load balancer or service"),
     ("x-appgw-trace-id", "Azure Application Gateway"),
     ("x-arr-log-id", "IIS Application Request Routing"),
     ("x-arr-ssl", "IIS Application Request Routing"),

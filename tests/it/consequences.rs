@@ -72,6 +72,18 @@ fn a_root_that_came_later_is_found_by_its_connections() {
     assert_eq!(elsewhere.findings.len(), 2, "connection 3 has another cause");
 }
 
+/// A first logon that is torn apart is told before its second one shows the pattern.
+#[test]
+fn a_split_stands_under_the_late_pin_that_made_it() {
+    const FIRST: &str = "first-login-unpinned";
+    let late = view(vec![finding(SPLIT, None, &[2, 1]), finding(FIRST, None, &[2, 1])]);
+    let top: Vec<&str> = late.findings.iter().map(|g| g.slug.as_str()).collect();
+    assert_eq!(top, [FIRST]);
+    assert_eq!(late.findings[0].consequences[0].slug, SPLIT);
+    let both = view(vec![finding(SPLIT, None, &[2, 1]), finding(FIRST, None, &[2, 1]), finding(SPLIT, None, &[4, 3])]);
+    assert_eq!(both.findings.len(), 2, "another split, without a second logon that stayed whole");
+}
+
 /// A consequence whose root was lost (a rotated capture, a dropped line) must still be told.
 #[test]
 fn a_consequence_without_its_root_stands_alone() {

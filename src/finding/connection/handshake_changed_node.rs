@@ -107,7 +107,8 @@ impl Detect for Detector {
             self.last.remove(&id);
             self.last.entry(id, turn.at(), view, || new);
         } else if turn.request == Event::Authenticate {
-            if !turn.authenticate_failed() || !turn.in_sequence() {
+            // An error may be the application's own, of a user who is logged on.
+            if turn.answer != Event::Refused || !turn.in_sequence() {
                 self.last.remove(&id);
                 return;
             }

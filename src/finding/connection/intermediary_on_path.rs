@@ -110,6 +110,9 @@ impl Detect for Detector {
     }
 
     fn on_turn(&mut self, turn: &Turn, view: &View<'_>, _out: &mut Raise<'_>) {
+        if self.hops.get(&turn.peer).is_some_and(|hop| hop.told) {
+            return;
+        }
         let e = &turn.exchange;
         let fields = e.request.headers.iter().any(|h| is_a_sign(&h.name));
         let mut products: Vec<(&'static str, String, bool)> = Vec::new();
@@ -123,9 +126,6 @@ impl Detect for Detector {
         }
         let known = self.hops.get(&turn.peer).is_some();
         let hop = self.hops.entry(turn.peer, turn.at(), view, Hop::default);
-        if hop.told {
-            return;
-        }
         if !known {
             hop.since = turn.at();
             self.due.push_back((turn.at(), turn.peer));

@@ -23,8 +23,8 @@ finding! {
     /// ## What authtap saw
     /// At least six failed logons of one client (one address and one `User-Agent`) for one method and path, each within
     /// five seconds of the one before; or at least twelve with less than a minute between them; and none accepted.
-    /// A failed logon is a refusal, an error in answer to an AUTHENTICATE (Type 3), or a connection that the server's
-    /// side ended between CHALLENGE and AUTHENTICATE. Told then, and each time the number doubles.
+    /// A failed logon is a refusal, an error in answer to an AUTHENTICATE (Type 3) that was torn off its CHALLENGE, or a
+    /// connection that the server's side ended between the two. Told then, and each time the number doubles.
     ///
     /// ## Why it breaks
     /// The client takes each failure for a reason to try once more. It burdens the site and the domain controllers,
@@ -32,7 +32,7 @@ finding! {
     ///
     /// ## Fix
     /// - Mend what makes each attempt fail: it is the finding that this one is told under. A loop around a torn handshake ends by itself when the handshake is whole.
-    /// - Limit the client: a number of attempts and a growing pause (.NET: `HttpClientHandler.MaxAutomaticRedirections` does not limit this, a `DelegatingHandler` of your own does; requests-ntlm and curl try once and stop).
+    /// - Limit the client: a number of attempts and a growing pause; a library that logs on by itself has such a setting, or its caller must stop.
     /// - Until then stop the client by its address: the evidence names its connections. *Services* and *Task Scheduler* on that machine, or a sync client, are the usual ones.
     ///
     /// Afterwards the client logs on at its first attempt, or gives up.
@@ -143,7 +143,8 @@ impl Detect for Detector {
         }
         if turn.answer == Event::Refused && !turn.is_stale() {
             self.failed(turn, "a refusal", view, out);
-        } else if turn.authenticate_failed() {
+        // An error in answer to a whole handshake may be the application's own, of a user who is logged on.
+        } else if turn.authenticate_failed() && !turn.in_sequence() {
             self.failed(turn, "an error in answer to the AUTHENTICATE", view, out);
         } else if self.runs.len() > 0 && matches!(turn.meaning(), Meaning::Logon | Meaning::LogonOnce) {
             let key = key(turn);

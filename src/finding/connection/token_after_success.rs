@@ -25,7 +25,7 @@ finding! {
     ///
     /// ## Fix
     /// - The application: answer 403 for a user who is known and may not, and not 401 (ASP.NET: check `User.Identity.IsAuthenticated` before returning 401; ASP.NET Core: `Forbid()` instead of `Challenge()`).
-    /// - The client: after a 401 on a connection that was logged on, close it and log on on another one (for .NET's `HttpClient`: a newer version, or a `PooledConnectionLifetime`).
+    /// - The client: after a 401 on a connection that was logged on, close it and log on on another one.
     ///
     /// Afterwards no NEGOTIATE on a logged-on connection is answered by 400.
     ///
@@ -92,7 +92,9 @@ impl Detect for Detector {
                 let directly = logon.asked.is_some_and(|(n, _)| n + 1 == exchange);
                 let size = turn.exchange.authorization.as_ref().map_or(0, |a| a.token_bytes);
                 // A ticket comes with the request's own body, and the application may be what does not like that.
-                if size > LARGE || (turn.request == Event::Token && !directly) {
+                // Nor an empty body, where the request was taken for the real one (`empty-post-accepted`).
+                let empty = turn.exchange.request.method != "GET" && turn.header("content-length") == Some("0");
+                if size > LARGE || empty || (turn.request == Event::Token && !directly) {
                     return;
                 }
                 logon.told = true;
