@@ -6,6 +6,7 @@
 #[macro_use]
 mod define;
 mod alternation;
+mod binding;
 pub mod catalogue;
 mod cause;
 mod clock;
@@ -18,6 +19,7 @@ mod place;
 mod product;
 mod refusal;
 mod roots;
+mod scope;
 mod ticket;
 
 pub use cause::Cause;

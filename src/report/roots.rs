@@ -13,9 +13,10 @@ pub(super) fn nested(mut groups: Vec<Group>) -> Vec<Group> {
     let mut consequences: Vec<Group> = Vec::new();
     let slugs: Vec<String> = groups.iter().filter(|g| g.root.is_none()).map(|g| g.slug.clone()).collect();
     let late: Vec<Option<String>> = groups.iter().map(|g| late_root(g, &groups)).collect();
+    let above: Vec<(String, String)> = groups.iter().filter_map(|g| Some((g.slug.clone(), g.root.clone()?))).collect();
     for (mut group, late) in groups.into_iter().zip(late) {
-        let told = group.root.take();
-        // A root that is itself a consequence, or that was not told, explains nothing here.
+        let told = group.root.take().map(|root| first_cause(root, &slugs, &above));
+        // A root that was not told explains nothing here.
         group.root = told.or(late).filter(|root| slugs.contains(root) && *root != group.slug);
         if group.root.is_some() { consequences.push(group) } else { roots.push(group) }
     }
@@ -28,6 +29,17 @@ pub(super) fn nested(mut groups: Vec<Group>) -> Vec<Group> {
     }
     sort(&mut roots);
     roots
+}
+
+/// The root of a root that is itself a consequence: what explains it explains what it explains.
+fn first_cause(root: String, first: &[String], above: &[(String, String)]) -> String {
+    let mut cause = root;
+    for _ in 0..above.len() {
+        let next = above.iter().find(|(slug, _)| *slug == cause && !first.contains(slug));
+        let Some((_, next)) = next else { break };
+        cause.clone_from(next);
+    }
+    cause
 }
 
 fn late_root(group: &Group, all: &[Group]) -> Option<String> {

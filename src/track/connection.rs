@@ -23,6 +23,8 @@ pub struct Connection {
     upstream_port: Option<u16>,
     /// See [`Connection::seems_local`].
     seems_local: bool,
+    /// See [`Connection::from_the_server`].
+    from_the_server: bool,
     /// TLS of both sides, when there is any.
     tls: Option<Box<BothTls>>,
     /// When it opened.
@@ -88,6 +90,7 @@ impl Connection {
             client: open.addresses.client.ip(),
             upstream_port: open.addresses.upstream.map(|a| a.port()),
             seems_local: seems_local(&open.addresses),
+            from_the_server: from_the_server(&open.addresses),
             tls,
             opened_at: at,
             state: State::default(),
@@ -117,6 +120,11 @@ impl Connection {
     /// host.
     pub const fn seems_local(&self) -> bool {
         self.seems_local
+    }
+
+    /// The client has the address of the server that is dialled: it runs on the server's machine.
+    pub const fn from_the_server(&self) -> bool {
+        self.from_the_server
     }
 
     /// TLS towards the client.
@@ -166,4 +174,12 @@ fn seems_local(addresses: &Addresses) -> bool {
     let (server, seen, client) =
         (server.ip().to_canonical(), seen.ip().to_canonical(), addresses.client.ip().to_canonical());
     server == seen && client != server && !client.is_loopback()
+}
+
+fn from_the_server(addresses: &Addresses) -> bool {
+    let client = addresses.client.ip().to_canonical();
+    addresses.upstream.is_some_and(|server| {
+        let server = server.ip().to_canonical();
+        server == client || (server.is_loopback() && client.is_loopback())
+    })
 }

@@ -44,6 +44,7 @@ finding! {
     schemes: [],
     cause: Permission,
     consequence_of: [],
+    yields_to: ["channel-binding-mismatch", "channel-binding-foreign", "channel-binding-missing"],
     since: "0.1.0",
 }
 

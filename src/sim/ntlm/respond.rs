@@ -25,6 +25,10 @@ pub struct Login {
     pub target_name: Option<String>,
     /// MsvAvChannelBindings; 16 zero bytes say "no channel bindings", `None` says nothing.
     pub channel_bindings: Option<[u8; 16]>,
+    /// MsvAvFlags says that the SPN comes from an untrusted source.
+    pub untrusted_target_name: bool,
+    /// MsvAvSingleHost: the machine's id, as Windows sends it.
+    pub single_host: Option<[u8; 48]>,
     /// VERSION; `None` as clients that are not Windows.
     pub version: Option<Version>,
     /// The response's time when the challenge has none.
@@ -42,6 +46,8 @@ impl Login {
             mic: true,
             target_name: None,
             channel_bindings: None,
+            untrusted_target_name: false,
+            single_host: None,
             version: Some(CLIENT_VERSION),
             fallback_time: FileTime(0),
         }
@@ -105,6 +111,13 @@ impl Login {
         if self.mic {
             let bits = pairs.flag_bits() | 2;
             pairs = pairs.flags(bits);
+        }
+        if self.untrusted_target_name {
+            let bits = pairs.flag_bits() | 4;
+            pairs = pairs.flags(bits);
+        }
+        if let Some(machine) = self.single_host {
+            pairs = pairs.with(id::SINGLE_HOST, machine);
         }
         if let Some(bindings) = self.channel_bindings {
             pairs = pairs.with(id::CHANNEL_BINDINGS, bindings);

@@ -60,6 +60,16 @@ pub(super) fn binding_of(hash: &str) -> [u8; 16] {
     value
 }
 
+/// An MsvAvSingleHost of a machine of a script, by its name (MS-NLMP section 2.2.2.2).
+fn machine_of(name: &str) -> [u8; 48] {
+    let mut value = [0; 48];
+    value[0] = 48;
+    for (to, from) in value[16..].iter_mut().zip(name.bytes()) {
+        *to = from;
+    }
+    value
+}
+
 impl Tokens {
     /// The text that stands for `{inside}` at a moment.
     pub(super) fn text(&mut self, inside: &str, at: Stamp) -> String {
@@ -120,6 +130,8 @@ impl Tokens {
         }
         login.fallback_time = FileTime::of(at);
         login.target_name = words.option("spn").map(str::to_owned);
+        login.single_host = words.option("machine").map(machine_of);
+        login.untrusted_target_name = words.has("untrusted");
         login.channel_bindings = match words.option("cb") {
             None | Some("none") => None,
             Some("zero") => Some([0; 16]),
@@ -137,28 +149,27 @@ impl Tokens {
             mic: None,
         };
         let v1 = flags::CLIENT & !flags::EXTENDED_SESSIONSECURITY;
-        if words.has("v1") {
-            return old(v1, &[1; 24], &[2; 24]).encode();
-        }
-        if words.has("v1-ess") {
+        let mut message = if words.has("v1") {
+            old(v1, &[1; 24], &[2; 24]).encode()
+        } else if words.has("v1-ess") {
             let lm = [[3_u8; 8].as_slice(), &[0; 16]].concat();
-            return old(flags::CLIENT | flags::EXTENDED_SESSIONSECURITY, &lm, &[2; 24]).encode();
-        }
-        if words.has("lm") {
-            return old(v1, &[1; 24], &[]).encode();
-        }
-        if words.has("anonymous") {
+            old(flags::CLIENT | flags::EXTENDED_SESSIONSECURITY, &lm, &[2; 24]).encode()
+        } else if words.has("lm") {
+            old(v1, &[1; 24], &[]).encode()
+        } else if words.has("anonymous") {
             let message = Authenticate { domain: String::new(), user: String::new(), ..old(v1, &[0], &[]) };
-            return Authenticate { flags: message.flags | flags::ANONYMOUS, ..message }.encode();
-        }
-        let answer = login.answer_with(&Negotiate::default().encode(), challenge, [7; 8], [9; 16]);
-        let mut message = answer.expect("a challenge").message;
-        if let Some(without) = words.option("without") {
-            // NegotiateFlags are at offset 60 (MS-NLMP section 2.2.1.3).
-            let mask = u32::from_str_radix(without.trim_start_matches("0x"), 16).expect("flags in hex");
-            let place: &mut [u8; 4] = (&mut message[60..64]).try_into().expect("the flags");
-            *place = (u32::from_le_bytes(*place) & !mask).to_le_bytes();
-        }
+            Authenticate { flags: message.flags | flags::ANONYMOUS, ..message }.encode()
+        } else {
+            let answer = login.answer_with(&Negotiate::default().encode(), challenge, [7; 8], [9; 16]);
+            answer.expect("a challenge").message
+        };
+        // NegotiateFlags are at offset 60 (MS-NLMP section 2.2.1.3).
+        let mask = |text: &str| u32::from_str_radix(text.trim_start_matches("0x"), 16).expect("flags in hex");
+        let place: &mut [u8; 4] = (&mut message[60..64]).try_into().expect("the flags");
+        let mut bits = u32::from_le_bytes(*place);
+        bits &= !words.option("without").map_or(0, mask);
+        bits |= words.option("with").map_or(0, mask);
+        *place = bits.to_le_bytes();
         message
     }
 }
