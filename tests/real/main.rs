@@ -21,6 +21,7 @@ mod haproxy;
 mod process;
 mod rig;
 
+mod bindings;
 mod logons;
 mod oracle;
 #[path = "../it/token/pyspnego.rs"]

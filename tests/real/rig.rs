@@ -10,6 +10,9 @@ use tempfile::TempDir;
 
 use crate::process::{Process, command, command_without_root, python, run};
 
+/// How openssl is told to make a key, and a request or a certificate for it.
+const NEW_KEY: &str = "req -config openssl.cnf -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
+
 /// The name everything is asked by; every client maps it to loopback by itself.
 pub(crate) const SITE: &str = "www.example.test";
 
@@ -114,16 +117,22 @@ impl Rig {
     }
 
     fn make_certificates(&self) {
-        let openssl = |arguments: &str| {
-            let mut command = command("openssl");
-            command.args(arguments.split(' ')).current_dir(self.path(""));
-            run("openssl", command);
-        };
         fs::copy(self.programs.join("openssl.cnf"), self.path("openssl.cnf")).unwrap();
-        let new = "req -config openssl.cnf -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
-        openssl(&format!("{new} -x509 -days 2 -keyout authority.key -out authority.pem"));
-        openssl(&format!("{new} -subj /CN={SITE} -keyout site.key -out site.csr"));
-        openssl(
+        self.openssl(&format!("{NEW_KEY} -x509 -days 2 -keyout authority.key -out authority.pem"));
+        self.renew_certificate();
+    }
+
+    fn openssl(&self, arguments: &str) {
+        let mut command = command("openssl");
+        command.args(arguments.split(' ')).current_dir(self.path(""));
+        run("openssl", command);
+    }
+
+    /// Gives the site another certificate and key. Whoever runs already goes on with the old one; whoever starts from now on shows
+    /// the new one.
+    pub(crate) fn renew_certificate(&self) {
+        self.openssl(&format!("{NEW_KEY} -subj /CN={SITE} -keyout site.key -out site.csr"));
+        self.openssl(
             "x509 -req -in site.csr -CA authority.pem -CAkey authority.key -CAcreateserial -days 2 -extfile openssl.cnf -extensions site \
              -out site.pem",
         );
