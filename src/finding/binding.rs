@@ -1,7 +1,7 @@
 //! What NTLM logons bound themselves to, and what the accepted ones say of Extended Protection.
 //!
-//! A binding that does not fit is no defect in itself: a server whose `tokenChecking` is `None` never looks. So a verdict
-//! is given of refused logons alone, and none where a logon that should have failed was accepted.
+//! A binding that does not fit is no defect in itself: a server whose `tokenChecking` is `None` never looks. So a
+//! verdict is given of refused logons alone, and none where a logon that should have failed was accepted.
 
 use super::refusal::{Refusal, may_be_credentials};
 use super::scope::{application, host};
@@ -210,8 +210,8 @@ pub(super) fn refusal(turn: &Turn, case: &Case<'_>) -> Evidence {
 /// What the refusal proves: the server's own word, or only that it fits.
 pub(super) fn reason(case: &Case<'_>) -> &'static str {
     if case.doubtful {
-        "which may be Extended Protection of this application alone, or a permission: the same user was accepted before, \
-         where nobody looked at bindings"
+        "which may be Extended Protection of this application alone, or a permission: the same user was accepted \
+         before, where nobody looked at bindings"
     } else if case.page_says_so {
         "and IIS's page says that the binding is the reason"
     } else if case.known.fitting {

@@ -384,6 +384,29 @@ fn pairing_is_verified_only_when_it_is() {
     assert!(story.view().pairing.verified);
 }
 
+/// A consequence of a consequence that stands alone is read as a defect of its own, and its reader mends the wrong thing first.
+#[test]
+fn a_chain_of_causes_stands_under_the_first() {
+    let mut story = Story::default();
+    story.start().open(1, 1);
+    let chain =
+        [("lockout-risk", Some("credentials-rejected")), ("credentials-rejected", Some("channel-binding-mismatch"))];
+    let chain = chain.into_iter().chain([
+        ("channel-binding-mismatch", Some("proxy-certificate-breaks-epa")),
+        ("proxy-certificate-breaks-epa", None),
+    ]);
+    for (millis, (slug, root)) in (10..).zip(chain) {
+        let finding = split(millis, Basis::Observed, (1, 1));
+        let finding = Finding { slug: slug.to_owned(), root: root.map(str::to_owned), ..finding };
+        story.add(millis, What::Finding(Box::new(finding)));
+    }
+    let view = story.view();
+    assert_eq!(view.findings.len(), 1, "{:?}", view.findings);
+    let first = &view.findings[0];
+    assert_eq!(first.slug, "proxy-certificate-breaks-epa");
+    assert_eq!(first.consequences.len(), 3);
+}
+
 /// Captures of several farm nodes come in any order, and by a careless `*` twice.
 #[test]
 fn order_and_repetition_of_files_change_nothing() {

@@ -94,13 +94,13 @@ impl Detect for Detector {
             Draft::new(
                 Basis::Observed,
                 format!(
-                    "The client {}{program}{machine} answered the challenge on connection {} without naming a user, and was \
-                     refused for {}{again}: it has no credentials to log on with.",
+                    "The client {}{program}{machine} answered the challenge on connection {} without naming a user, \
+                     and was refused for {}{again}: it has no credentials to log on with.",
                     turn.party,
                     e.connection,
                     turn.request_line()
                 ),
-                Place::request(turn).says(format!("AUTHENTICATE with an empty user name ({})", message.response.name())),
+                Place::request(turn).says(format!("AUTHENTICATE without a user name ({})", message.response.name())),
             )
             .scheme(turn.scheme)
             .and(Place::response(turn).says("401 with bare schemes")),

@@ -79,8 +79,8 @@ impl Detect for Detector {
                 Basis::Suspected,
                 format!(
                     "The server {server} refused {} from {} on connection {}: the client seems to be the server's own \
-                     machine ({sign}), and asked for {host}, which is not its name; that is most likely Windows' loopback \
-                     check, or else a wrong password.",
+                     machine ({sign}), and asked for {host}, which is not its name; that is most likely Windows' \
+                     loopback check, or else a wrong password.",
                     turn.whose_logon(),
                     turn.party,
                     e.connection

@@ -37,7 +37,7 @@ finding! {
     /// `NTLM` beside it, to which clients can turn.
     ///
     /// ## References
-    /// - RFC 4178 section 4.2.2; RFC 4559 section 4; MS-SPNG section 3.2.5
+    /// - RFC 4178 section 4.2.2; RFC 4559 section 4; MS-SPNG
     slug: "negotiate-refuses-ntlm",
     title: "The server refuses NTLM inside Negotiate: it takes Kerberos only",
     severity: High,
@@ -113,8 +113,8 @@ impl Detector {
             Draft::new(
                 Basis::Observed,
                 format!(
-                    "The client {} offered NTLM inside Negotiate for {} on connection {}, and the server refused it {how}, \
-                     offering {}: it takes Kerberos only here{again}.",
+                    "The client {} offered NTLM inside Negotiate for {} on connection {}, and the server refused it \
+                     {how}, offering {}: it takes Kerberos only here{again}.",
                     turn.party,
                     turn.request_line(),
                     e.connection,

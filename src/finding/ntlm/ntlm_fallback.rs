@@ -39,7 +39,7 @@ finding! {
     /// fallback: there the client was never asked for Kerberos.
     ///
     /// ## References
-    /// - RFC 4559; MS-SPNG section 3.2.5
+    /// - RFC 4559; MS-SPNG (product notes: an NTLM token instead of a SPNEGO token)
     /// - Microsoft: *Troubleshoot Kerberos failures in Internet Explorer*
     slug: "ntlm-fallback",
     title: "A client fell back from Kerberos to NTLM inside Negotiate",

@@ -26,7 +26,7 @@ finding! {
     /// security), and the client sees a 401 as for a wrong password.
     ///
     /// ## Fix
-    /// - The client's library: a version that offers both flags in its NEGOTIATE (seen missing in older go-ntlmssp and other small implementations), or Kerberos.
+    /// - The client's library: a version that offers both flags in its NEGOTIATE (seen missing in small implementations, such as an old go-ntlmssp), or Kerberos.
     /// - A Windows client: *Local Security Policy > Security Options > Network security: Minimum session security for NTLM SSP based (including secure RPC) clients*, both boxes.
     /// - To see whether it is this: *… for NTLM SSP based (including secure RPC) servers* on the server (registry `HKLM\SYSTEM\CurrentControlSet\Control\Lsa\MSV1_0`, `NtlmMinServerSec`). Lowering it lets weak clients in; mend the client instead.
     ///
@@ -112,8 +112,9 @@ impl Detect for Detector {
             Draft::new(
                 Basis::Observed,
                 format!(
-                    "The server refused {} from {}{program} on connection {}; the client did not agree to {what}: if the \
-                     server's NtlmMinServerSec asks for that, it is the reason, otherwise the account or its password.",
+                    "The server refused {} from {}{program} on connection {}; the client did not agree to {what}: if \
+                     the server's NtlmMinServerSec asks for that, it is the reason, otherwise the account \
+                     or its password.",
                     turn.whose_logon(),
                     turn.party,
                     e.connection

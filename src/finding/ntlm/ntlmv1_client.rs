@@ -26,7 +26,7 @@ finding! {
     ///
     /// ## Fix
     /// - A Windows client: *Local Security Policy > Local Policies > Security Options > Network security: LAN Manager authentication level* at *Send NTLMv2 response only* or higher (registry `HKLM\SYSTEM\CurrentControlSet\Control\Lsa`, `LmCompatibilityLevel` 3 to 5). Remove what lowers it by Group Policy.
-    /// - Other clients: a library or device firmware that has NTLMv2 (Samba and mount.cifs `sec=ntlmv2` or newer defaults, Java's `HttpURLConnection` since 6, a newer requests-ntlm, node-http-ntlm or the scanner's firmware), or Kerberos.
+    /// - Other clients: a library or device firmware that has NTLMv2 (a newer requests-ntlm or node-http-ntlm, the scanner's or printer's update), or Kerberos.
     /// - Find the others: the Security log's event 4624 on the server names *NTLM V1* under *Package Name (NTLM only)*.
     ///
     /// Afterwards authtap shows the client's response as NTLMv2.

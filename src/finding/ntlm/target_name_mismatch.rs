@@ -28,7 +28,7 @@ finding! {
     ///
     /// ## Fix
     /// - An alias: `setspn -S HTTP/ALIAS ACCOUNT` for the account of the application pool, and the alias as an A record; or let the canonical name's account be the one that runs the site (`setspn -Q HTTP/CANONICAL`).
-    /// - A hop that rewrites `Host`: keep it (nginx `proxy_set_header Host $host`, Apache `ProxyPreserveHost On`, ARR *preserveHostHeader* (`appcmd set config /section:proxy /preserveHostHeader:true`), YARP `RequestHeaderOriginalHost`, Azure Application Gateway *Override with new host name: No*).
+    /// - A hop that rewrites `Host`: keep it (nginx `proxy_set_header Host $host`, Apache `ProxyPreserveHost On`, ARR *preserveHostHeader* (`appcmd set config /section:system.webServer/proxy /preserveHostHeader:true /commit:apphost`), YARP `RequestHeaderOriginalHost`, Azure Application Gateway *Override with new host name: No*).
     /// - Extended Protection with a list: add the public name, `HTTP/PUBLIC-NAME`, to the site's `extendedProtection` element (*Configuration Editor > system.webServer/security/authentication/windowsAuthentication > extendedProtection*).
     /// - A client with a fixed SPN (a .NET `CustomTargetNameMap`, Chrome's and Edge's `DisableAuthNegotiateCnameLookup`): correct it.
     ///
@@ -123,8 +123,8 @@ fn draft(turn: &Turn, view: &View<'_>, spn: &str, asked: &str, host: &str, count
     let suspected = !kerberos && !known_user;
     let who = rewritten_by(turn, view, asked).unwrap_or_else(|| {
         if kerberos {
-            "the client resolved an alias, or was given that name; the ticket opens only where that name's account runs \
-             the site"
+            "the client resolved an alias, or was given that name; the ticket opens only where that name's account \
+             runs the site"
                 .to_owned()
         } else {
             "the client resolved an alias, or was given that name".to_owned()
@@ -148,7 +148,8 @@ fn draft(turn: &Turn, view: &View<'_>, spn: &str, asked: &str, host: &str, count
     let draft = Draft::new(
         basis,
         format!(
-            "The client {} used {what} for {spn} in a request to {host} on connection {}, and was refused{again}: {who}{but}.",
+            "The client {} used {what} for {spn} in a request to {host} on connection {}, and was \
+             refused{again}: {who}{but}.",
             turn.party, e.connection
         ),
         place.says(says),

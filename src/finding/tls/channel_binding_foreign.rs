@@ -30,7 +30,7 @@ finding! {
     /// - Find the hop: look at the certificate that the client sees (in the browser's address bar, or `openssl s_client -connect HOST:443 -servername HOST`) and compare it with the server's (`netsh http show sslcert`, *IIS Manager > site > Bindings*).
     /// - A TLS-inspecting proxy or antivirus: exempt the site from inspection (*SSL/TLS inspection bypass*, *decryption exclusion*).
     /// - A balancer: the server's own certificate and key on it, or TLS passed through (HAProxy `mode tcp`, nginx `stream`, F5 without client SSL profile, NetScaler *SSL_BRIDGE*).
-    /// - A client that computes the hash wrongly (seen with certificates signed with SHA-384 or SHA-512): a newer version of its library.
+    /// - A client that computes the hash wrongly (seen in a version of .NET): a newer version of it.
     /// - Or let IIS not check: *site > Authentication > Windows Authentication > Advanced Settings > Extended Protection: Off*.
     ///
     /// Afterwards the logons carry the server's value, and this finding stays away.
@@ -97,8 +97,8 @@ impl Detect for Detector {
         let whose = if seen.several {
             "several clients came with the same value: a hop in front of authtap that they share ends their TLS"
         } else {
-            "no other client came with this value: most likely something on that machine or near it (an inspecting proxy, \
-             an antivirus program) ends its TLS, or a client that computes the hash wrongly"
+            "no other client came with this value: most likely something on that machine or near it (an inspecting \
+             proxy, an antivirus program) ends its TLS, or a client that computes the hash wrongly"
         };
         let e = &turn.exchange;
         out.raise_with(turn.at(), e.connection, || {

@@ -28,7 +28,7 @@ finding! {
     ///
     /// ## Fix
     /// - When the summary names authtap's certificate: start authtap with the server's own certificate and key (`--tls-cert`, `--tls-key`).
-    /// - The same on a balancer in front (HAProxy `bind … ssl crt`, nginx `ssl_certificate`, F5 *Client SSL profile*, NetScaler *SSL > Certificates* bound to the virtual server, Azure Application Gateway *Listeners*): it must show the certificate that IIS shows, or pass TLS through (HAProxy `mode tcp`, nginx `stream`). TLS offloading to plain HTTP cannot be mended this way.
+    /// - The same on a balancer in front (HAProxy `bind … ssl crt`, nginx `ssl_certificate`, F5 *Client SSL profile*, NetScaler *SSL > Certificates* bound to the virtual server): it must show the certificate that IIS shows, or pass TLS through (HAProxy `mode tcp`, nginx `stream`). TLS offloading to plain HTTP cannot be mended this way.
     /// - A certificate that was renewed: install it on every node and on every hop (*IIS Manager > site > Bindings > https > Edit*; `netsh http show sslcert`).
     /// - Or let IIS not check: *IIS Manager > site > Authentication > Windows Authentication > Advanced Settings > Extended Protection: Off*, or `appcmd set config "SITE" /section:windowsAuthentication /extendedProtection.tokenChecking:None /commit:apphost`. That gives up the protection against relayed logons.
     ///
@@ -100,8 +100,8 @@ impl Detect for Detector {
             let draft = Draft::new(
                 case.basis(),
                 format!(
-                    "The server refused {} from {} on connection {}, {}: it is bound to {whose}, and not to the server's, \
-                     {server}.",
+                    "The server refused {} from {} on connection {}, {}: it is bound to {whose}, and not to the \
+                     server's, {server}.",
                     turn.whose_logon(),
                     turn.party,
                     e.connection,
@@ -112,7 +112,8 @@ impl Detect for Detector {
             .scheme(turn.scheme)
             .and_if(case.refusal(turn));
             // authtap blames itself first.
-            if case.bound == Bound::Tap && !case.doubtful { draft.because("proxy-certificate-breaks-epa") } else { draft }
+            let own = case.bound == Bound::Tap && !case.doubtful;
+            if own { draft.because("proxy-certificate-breaks-epa") } else { draft }
         });
     }
 }

@@ -25,7 +25,7 @@ finding! {
     /// cannot carry one and fails with *Require*. With *None*, the default, nothing is looked at.
     ///
     /// ## Fix
-    /// - A client library without bindings: a version that has them, and its option (requests-ntlm `send_cbt=True`, pywinrm `server_cert_validation` with a recent pyspnego, .NET Framework 4.7 and later). curl's own NTLM sends none: use `--negotiate` with Kerberos, or let the site accept it.
+    /// - A client library without bindings: a version that has them, and its option (requests-ntlm and pywinrm: `send_cbt=True`). curl's own NTLM sends none: use Kerberos (`--negotiate`) with a current curl, or let the site accept it.
     /// - All zero from a Windows client: it spoke plain HTTP to somebody in front. When authtap itself listens without TLS in front of an `https` server, start it with the server's certificate and key (`--tls-cert`, `--tls-key`).
     /// - NTLMv1: see `ntlmv1-client`.
     /// - A site that must serve such clients: *IIS Manager > site > Authentication > Windows Authentication > Advanced Settings > Extended Protection: Accept*, or `appcmd set config "SITE" /section:windowsAuthentication /extendedProtection.tokenChecking:Allow /commit:apphost`. It helps clients that send none at all; those that send zeros need *Off*.
