@@ -41,7 +41,7 @@ finding! {
     basis: Observed,
     schemes: ["ntlm", "negotiate-ntlm", "basic", "digest"],
     cause: Credentials,
-    consequence_of: ["handshake-split-across-connections", "handshake-interleaved", "credentials-rejected"],
+    consequence_of: ["handshake-split-across-connections", "handshake-interleaved", "handshake-changed-node", "credentials-rejected"],
     since: "0.1.0",
 }
 
