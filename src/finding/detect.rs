@@ -2,7 +2,7 @@
 
 use super::{Meta, Settings};
 use crate::model::event::{Handshake, Start};
-use crate::model::finding::{Basis, Evidence, Finding};
+use crate::model::finding::{Basis, Evidence, Finding, Severity};
 use crate::model::{ConnectionId, ExchangeNo, Stamp};
 use crate::track::connection::Connection;
 use crate::track::site::{Closed, Site};
@@ -101,6 +101,7 @@ pub struct Draft {
     summary: String,
     scheme: Option<String>,
     root: Option<&'static str>,
+    severity: Option<Severity>,
     evidence: Vec<Evidence>,
 }
 
@@ -112,6 +113,7 @@ impl Draft {
             summary: summary.into(),
             scheme: None,
             root: None,
+            severity: None,
             evidence: vec![Evidence { primary: true, ..primary }],
         }
     }
@@ -138,6 +140,13 @@ impl Draft {
             Some(root) => self.because(root),
             None => self,
         }
+    }
+
+    /// Less bad than the catalogue has it, in this case. It is never worse.
+    #[must_use]
+    pub fn severity(mut self, severity: Severity) -> Self {
+        self.severity = Some(severity);
+        self
     }
 
     /// Related evidence.
@@ -191,7 +200,7 @@ impl Raise<'_> {
             at,
             Finding {
                 slug: self.meta.slug.to_owned(),
-                severity: self.meta.severity,
+                severity: draft.severity.map_or(self.meta.severity, |s| s.min(self.meta.severity)),
                 basis: draft.basis.min(self.meta.basis),
                 title: self.meta.title.to_owned(),
                 summary: draft.summary,

@@ -7,12 +7,15 @@
 mod define;
 mod alternation;
 mod binding;
+mod cases;
 pub mod catalogue;
 mod cause;
 mod clock;
 mod detect;
 mod engine;
+mod habit;
 mod hops;
+mod login;
 mod memory;
 mod node;
 mod place;
@@ -20,6 +23,8 @@ mod product;
 mod refusal;
 mod roots;
 mod scope;
+mod silence;
+mod stops;
 mod ticket;
 
 pub use cause::Cause;

@@ -4,6 +4,7 @@
 //! it was in its connection's handshake machine ([`handshake`]), which challenge its AUTHENTICATE answers
 //! ([`challenges`]), and what became of the handshake. It judges nothing: that is the catalogue's work.
 
+pub mod asker;
 pub mod challenges;
 pub mod client;
 mod conclude;

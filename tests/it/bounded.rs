@@ -24,7 +24,7 @@ struct Story {
 
 impl Story {
     fn new() -> Self {
-        let limits = Limits { challenges: CHALLENGES, ..Limits::default() };
+        let limits = Limits { challenges: CHALLENGES, remembered: 500, ..Limits::default() };
         let engine = Engine::new(Settings { limits, ..Settings::default() });
         Self { engine, now: 1_800_000_000_000_000, told: Vec::new() }
     }

@@ -40,7 +40,7 @@ finding! {
     basis: Observed,
     schemes: [],
     cause: Server,
-    consequence_of: [],
+    consequence_of: ["authorization-malformed", "challenges-folded"],
     since: "0.1.0",
 }
 

@@ -46,7 +46,7 @@ finding! {
     basis: Observed,
     schemes: ["ntlm", "negotiate-ntlm", "basic", "digest"],
     cause: Credentials,
-    consequence_of: ["handshake-changed-node", "digest-uri-mismatch", "channel-binding-mismatch", "channel-binding-foreign", "channel-binding-missing", "loopback-check"],
+    consequence_of: ["handshake-changed-node", "digest-uri-mismatch", "channel-binding-mismatch", "channel-binding-foreign", "channel-binding-missing", "loopback-check", "authorization-malformed"],
     yields_to: ["access-denied-after-logon"],
     since: "0.1.0",
 }

@@ -45,6 +45,8 @@ struct Expect {
     #[serde(default = "one")]
     count: usize,
     basis: String,
+    /// Where it is less than the catalogue's.
+    severity: Option<String>,
     /// Connections of the first one, the primary evidence's first.
     connections: Option<Vec<u64>>,
     /// Connection and exchange of the first one's primary evidence.
@@ -116,6 +118,10 @@ fn cases_give_their_findings_and_no_others() {
             let Some(first) = mine.first() else { continue };
             if first.basis.name() != e.basis {
                 complain(format!("is {} instead of {}", first.basis.name(), e.basis));
+            }
+            let severity = e.severity.as_deref().or_else(|| Some(catalogue::by_slug(&e.slug)?.severity.name()));
+            if severity != Some(first.severity.name()) {
+                complain(format!("has the severity {}", first.severity.name()));
             }
             let connections: Vec<u64> = first.connections.iter().map(|c| c.0).collect();
             if e.connections.as_ref().is_some_and(|c| *c != connections) {
