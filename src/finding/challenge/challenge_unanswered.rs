@@ -41,6 +41,7 @@ finding! {
     schemes: [],
     cause: Client,
     consequence_of: [
+        "negotiate-refuses-ntlm",
         "authorization-malformed",
         "health-probe-unauthorized",
         "fetch-without-credentials",

@@ -42,7 +42,7 @@ finding! {
     basis: Observed,
     schemes: ["bearer"],
     cause: Client,
-    consequence_of: [],
+    consequence_of: ["authorization-malformed", "authorization-dropped"],
     since: "0.1.0",
 }
 
