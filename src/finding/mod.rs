@@ -26,6 +26,7 @@ mod scope;
 mod silence;
 mod stops;
 mod ticket;
+mod subject;
 
 pub use cause::Cause;
 pub use detect::{Detect, Draft, Place, Raise, View};

@@ -13,6 +13,26 @@ pub struct Request {
     pub version: String,
     /// Field lines in order, names as sent, values redacted.
     pub headers: Vec<Header>,
+    /// How long its head is, of one that is long enough to meet a limit ([`LongHead::FROM`]).
+    pub long_head: Option<Box<LongHead>>,
+}
+
+/// Sizes of a head that is long enough to meet a limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LongHead {
+    /// Bytes of the head, or of what had come of it when the server refused it.
+    pub bytes: u64,
+    /// It came to its end.
+    pub whole: bool,
+    /// The name of its longest field, as sent; lines of one name count together.
+    pub field: String,
+    /// Bytes of that field's value.
+    pub field_bytes: u64,
+}
+
+impl LongHead {
+    /// No server in use has a lower limit than twice this.
+    pub const FROM: usize = 4096;
 }
 
 /// A response's head, without secrets.
@@ -48,6 +68,33 @@ impl Request {
     /// The first value of a field, by case-insensitive name.
     pub fn header(&self, name: &str) -> Option<&str> {
         header(&self.headers, name)
+    }
+}
+
+/// What a request's head says of its body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Announced {
+    /// Neither length nor coding: there is none (RFC 9112 section 6.3).
+    Nothing,
+    /// So many bytes.
+    Length(u64),
+    /// A transfer coding: the length is not known before its end.
+    Coded,
+}
+
+impl Request {
+    /// What its head says of its body.
+    pub fn announced(&self) -> Announced {
+        if self.header("transfer-encoding").is_some() {
+            return Announced::Coded;
+        }
+        let length = self.header("content-length").and_then(|v| v.split(',').next()?.trim().parse().ok());
+        length.map_or(Announced::Nothing, Announced::Length)
+    }
+
+    /// It waits for `100 Continue` before it sends its body (RFC 9110 section 10.1.1).
+    pub fn expects_continue(&self) -> bool {
+        self.header("expect").is_some_and(|v| v.trim().eq_ignore_ascii_case("100-continue"))
     }
 }
 

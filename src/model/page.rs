@@ -15,6 +15,8 @@ pub struct Page {
     pub sign: Cow<'static, str>,
     /// Words of it that speak of a server behind this one which refused, such as `ANONYMOUS LOGON`.
     pub back_end: Option<Cow<'static, str>>,
+    /// Words on it that authtap knows and that say what was wrong with the request, such as `Request Too Long`.
+    pub says: Option<Cow<'static, str>>,
     /// What a detailed page says; only of [`PageAuthor::IisDetailed`].
     pub detail: Option<Box<PageDetail>>,
 }

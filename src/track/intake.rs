@@ -4,11 +4,14 @@ use crate::iis::page::{self, Answer};
 use crate::model::ConnectionId;
 use crate::model::auth::{AuthField, Fault};
 use crate::model::event::Exchange;
-use crate::model::http::{Header, Request, Response};
+use crate::model::http::{Header, LongHead, Request, Response};
 use crate::model::page::Page;
 use crate::token::{self, Key, redact};
 use crate::wire::http1::head::{Field, RequestHead, ResponseHead};
 use crate::wire::observation::{Ended, RawExchange};
+
+/// So many different field names of a long head are weighed.
+const MOST_NAMES: usize = 128;
 
 /// Decodes and redacts one exchange; `None` when its request's head cannot be read.
 pub fn exchange(connection: ConnectionId, raw: &RawExchange, key: &Key) -> Option<Exchange> {
@@ -19,6 +22,7 @@ pub fn exchange(connection: ConnectionId, raw: &RawExchange, key: &Key) -> Optio
         target: redact::target(head.target),
         version: head.version.to_owned(),
         headers: room_for(raw.request.expose()),
+        long_head: long_head(raw.request.expose(), &head),
     };
     for field in head.fields() {
         if field.name.eq_ignore_ascii_case("authorization") {
@@ -74,6 +78,45 @@ pub fn exchange(connection: ConnectionId, raw: &RawExchange, key: &Key) -> Optio
         leg: None,
         end_seq: None,
     })
+}
+
+/// Sizes of a head that is long enough to meet a limit. Of one that did not come whole, the line that was cut counts too:
+/// it is mostly the one that was too long.
+fn long_head(bytes: &[u8], head: &RequestHead<'_>) -> Option<Box<LongHead>> {
+    if bytes.len() < LongHead::FROM {
+        return None;
+    }
+    let whole = bytes.ends_with(b"\r\n\r\n") || bytes.ends_with(b"\n\n") || bytes.ends_with(b"\n\r\n");
+    let mut sizes: Vec<(&str, usize)> = Vec::new();
+    for field in head.fields() {
+        add(&mut sizes, field.name, field.value.len());
+    }
+    let cut = bytes.rsplit(|b| *b == b'\n').next().filter(|_| !whole).unwrap_or_default();
+    if let Some(colon) = cut.iter().position(|b| *b == b':')
+        && let Some(name) = cut.get(..colon).and_then(|name| std::str::from_utf8(name).ok())
+        && !name.is_empty()
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+    {
+        add(&mut sizes, name, cut.len().saturating_sub(colon).saturating_sub(1));
+    }
+    // Of equal ones the first.
+    let (field, field_bytes) = sizes.into_iter().rev().max_by_key(|(_, bytes)| *bytes).unwrap_or_default();
+    let wide = |n| u64::try_from(n).unwrap_or(u64::MAX);
+    Some(Box::new(LongHead {
+        bytes: wide(bytes.len()),
+        whole,
+        field: field.to_owned(),
+        field_bytes: wide(field_bytes),
+    }))
+}
+
+/// Adds a line to the sum of its name.
+fn add<'a>(sizes: &mut Vec<(&'a str, usize)>, name: &'a str, bytes: usize) {
+    if let Some((_, sum)) = sizes.iter_mut().find(|(n, _)| n.eq_ignore_ascii_case(name)) {
+        *sum = sum.saturating_add(bytes);
+    } else if sizes.len() < MOST_NAMES {
+        sizes.push((name, bytes));
+    }
 }
 
 /// What a refusal's body tells; `None` of other answers. `to` is the request's method.

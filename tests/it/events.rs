@@ -19,7 +19,7 @@ use authtap::model::event::{
     LinkProof, Outcome, Start, Times, Totals, What,
 };
 use authtap::model::finding::{Basis, Evidence, Finding, Severity};
-use authtap::model::http::{Header, Request, Response};
+use authtap::model::http::{Header, LongHead, Request, Response};
 use authtap::model::page::{Page, PageAuthor, PageDetail};
 use authtap::model::transport::{Addresses, By, Certificate, End, How, Tls};
 use authtap::model::{ConnectionId, FileTime, HandshakeId, Stamp};
@@ -287,6 +287,7 @@ impl Entropy<'_> {
             basis: self.one(&[Basis::Observed, Basis::Inferred, Basis::Suspected]),
             sign: self.text().into(),
             back_end: self.opt_text().map(Into::into),
+            says: self.opt_text().map(Into::into),
             detail: self.opt(|e| {
                 Box::new(PageDetail {
                     status: e.opt(|e| e.num() as u16),
@@ -323,6 +324,9 @@ impl Entropy<'_> {
                 target: self.text(),
                 version: self.text(),
                 headers: self.headers(),
+                long_head: self.opt(|e| {
+                    Box::new(LongHead { bytes: e.num(), whole: e.yes(), field: e.text(), field_bytes: e.num() })
+                }),
             },
             request_body: self.num(),
             // A response that never came has no body.

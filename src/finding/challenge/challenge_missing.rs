@@ -35,7 +35,7 @@ finding! {
     basis: Observed,
     schemes: [],
     cause: Server,
-    consequence_of: [],
+    consequence_of: ["anonymous-identity-broken"],
     since: "0.1.0",
 }
 

@@ -42,7 +42,7 @@ finding! {
     basis: Observed,
     schemes: ["ntlm", "negotiate-ntlm"],
     cause: Connections,
-    consequence_of: [],
+    consequence_of: ["expect-continue-stall"],
     denies_pairing: true,
     since: "0.1.0",
 }

@@ -125,7 +125,10 @@ impl Detect for Detector {
         }
         let whole = turn.answer == Event::Refused
             && (turn.came_whole() || (turn.request == Event::Token && turn.scheme == Some("kerberos")));
-        let bare = turn.request == Event::Bare && said.is_some();
+        // Without anybody logged on it is the anonymous account that may not have it: so a logon begins.
+        let known = turn.logon_before.is_some() || turn.user_before.is_some();
+        let named = said.and_then(|r| r.logon_user()).is_some_and(|user| user != "Anonymous");
+        let bare = turn.request == Event::Bare && said.is_some() && (known || named);
         if !whole && !bare {
             return;
         }

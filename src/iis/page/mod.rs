@@ -7,6 +7,7 @@
 mod body;
 mod detailed;
 mod html;
+mod words;
 
 use std::borrow::Cow;
 
@@ -65,6 +66,10 @@ pub fn classify(answer: &Answer<'_>) -> Page {
         let text = body.text.as_bytes();
         let found = BACK_END.iter().find(|words| memchr::memmem::find(text, words.as_bytes()).is_some());
         page.back_end = found.map(|words| Cow::Borrowed(*words));
+    }
+    // Words about the request itself.
+    if matches!(answer.status, 400 | 411 | 431) {
+        page.says = words::known(&body.text).map(Cow::Borrowed);
     }
     page
 }
@@ -142,12 +147,13 @@ fn detailed_page(basis: Basis, sign: &'static str, detail: PageDetail) -> Page {
         basis,
         sign: Cow::Borrowed(sign),
         back_end: None,
+        says: None,
         detail: Some(Box::new(detail)),
     }
 }
 
 const fn page(author: PageAuthor, basis: Basis, sign: &'static str) -> Page {
-    Page { author, basis, sign: Cow::Borrowed(sign), back_end: None, detail: None }
+    Page { author, basis, sign: Cow::Borrowed(sign), says: None, back_end: None, detail: None }
 }
 
 fn starts_with_ignoring_case(value: &[u8], prefix: &[u8]) -> bool {

@@ -70,6 +70,7 @@ fn story() -> Vec<What> {
                 target: "/app?id=…".to_owned(),
                 version: "HTTP/1.1".to_owned(),
                 headers: vec![Header { name: "User-Agent".to_owned(), value: "curl/8".to_owned() }],
+                long_head: None,
             },
             request_body: 0,
             response: Some(Response { status: 401, ..Response::default() }),

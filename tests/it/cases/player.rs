@@ -134,9 +134,13 @@ impl Player {
                 self.observe(at, Seen::HalfClosed(half));
             }
             [n, "close", by, how] => self.close(at, n.parse().unwrap(), by, how),
-            [n, direction @ (">" | "<" | ">>" | "<<"), ..] => {
+            [n, direction @ (">" | "<" | ">>" | "<<" | ">|"), ..] => {
                 let text = rest.split_once(direction).expect("a direction").1.trim_start().to_owned();
-                let bytes = if direction.len() == 2 { body_of(&text) } else { self.message(&text, at) };
+                let bytes = match *direction {
+                    ">|" => self.cut_head(&text, at),
+                    ">>" | "<<" => body_of(&text),
+                    _ => self.message(&text, at),
+                };
                 self.bytes(at, n.parse().unwrap(), direction.starts_with('>'), &bytes);
             }
             _ => panic!("no step: {line}"),
@@ -204,6 +208,12 @@ impl Player {
         let mut bytes = text.into_bytes();
         bytes.extend(body);
         bytes
+    }
+
+    /// A head that stops within its last line.
+    fn cut_head(&mut self, head: &str, at: Stamp) -> Vec<u8> {
+        let lines: Vec<String> = head.split(" | ").map(|line| self.fill(line.trim(), at)).collect();
+        lines.join("\r\n").into_bytes()
     }
 
     fn bytes(&mut self, at: Stamp, n: u64, from_client: bool, bytes: &[u8]) {
@@ -275,7 +285,7 @@ fn body_of(text: &str) -> Vec<u8> {
         return vec![b'x'; n.trim().parse().unwrap_or_else(|_| panic!("no size: {text}"))];
     }
     let Some(inside) = text.strip_prefix("{page ").and_then(|t| t.trim_end().strip_suffix('}')) else {
-        return text.as_bytes().to_vec();
+        return text.replace("\\r\\n", "\r\n").into_bytes();
     };
     let mut words = inside.split_whitespace();
     let (number, code) = (words.next().expect("401.3"), words.next().expect("an error code"));

@@ -3,6 +3,7 @@
 
 use serde::{Serialize, Serializer};
 
+use super::exchange::LongHead;
 use super::handshake::Place;
 use super::mirror::{Basis, Outcome, PageAuthor, Proof};
 use super::page::PageDetail;
@@ -55,6 +56,9 @@ struct RequestRef<'a> {
     version: &'a str,
     headers: Headers<'a>,
     body_bytes: u64,
+    /// Few requests have one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    long_head: Option<LongHead>,
 }
 
 #[derive(Serialize)]
@@ -75,6 +79,8 @@ struct PageRef<'a> {
     sign: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     back_end: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    says: Option<&'a str>,
     /// Few pages have one.
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<PageDetail>,
@@ -167,6 +173,7 @@ fn exchange(x: &event::Exchange) -> ExchangeRef<'_> {
             version: &x.request.version,
             headers: Headers(&x.request.headers),
             body_bytes: x.request_body,
+            long_head: x.request.long_head.as_deref().map(Into::into),
         },
         interim: x.interim.iter().map(|i| i.status).collect(),
         response: x.response.as_ref().map(|r| ResponseRef {
@@ -200,6 +207,7 @@ fn page(x: &model::page::Page) -> PageRef<'_> {
         basis: x.basis.into(),
         sign: &x.sign,
         back_end: x.back_end.as_deref(),
+        says: x.says.as_deref(),
         detail: x.detail.as_deref().map(Into::into),
     }
 }

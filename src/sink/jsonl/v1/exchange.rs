@@ -54,6 +54,25 @@ pub struct Request {
     /// Bytes of the body.
     #[serde(default)]
     pub body_bytes: u64,
+    /// Sizes of a head of 4 KiB and more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub long_head: Option<LongHead>,
+}
+
+/// Sizes of a head that is long enough to meet a limit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LongHead {
+    /// Bytes of the head, or of what had come of it when the server refused it.
+    pub bytes: u64,
+    /// Whether it came to its end.
+    #[serde(default)]
+    pub whole: bool,
+    /// Name of its longest field, lines of one name counted together.
+    #[serde(default)]
+    pub field: String,
+    /// Bytes of that field's value.
+    #[serde(default)]
+    pub field_bytes: u64,
 }
 
 /// A response without secrets.
@@ -105,6 +124,18 @@ pub struct Times {
     pub end: Option<String>,
 }
 
+impl From<&http::LongHead> for LongHead {
+    fn from(x: &http::LongHead) -> Self {
+        Self { bytes: x.bytes, whole: x.whole, field: x.field.clone(), field_bytes: x.field_bytes }
+    }
+}
+
+impl From<LongHead> for http::LongHead {
+    fn from(x: LongHead) -> Self {
+        Self { bytes: x.bytes, whole: x.whole, field: x.field, field_bytes: x.field_bytes }
+    }
+}
+
 fn pairs(headers: &[http::Header]) -> Vec<(String, String)> {
     headers.iter().map(|h| (h.name.clone(), h.value.clone())).collect()
 }
@@ -134,6 +165,7 @@ impl From<&event::Exchange> for Exchange {
                 version: x.request.version.clone(),
                 headers: pairs(&x.request.headers),
                 body_bytes: x.request_body,
+                long_head: x.request.long_head.as_deref().map(Into::into),
             },
             interim: x.interim.iter().map(|i| i.status).collect(),
             response: x.response.as_ref().map(|r| Response {
@@ -190,6 +222,7 @@ impl TryFrom<Exchange> for event::Exchange {
                 target: x.request.target,
                 version: x.request.version,
                 headers: to_headers(x.request.headers),
+                long_head: x.request.long_head.map(|l| Box::new(l.into())),
             },
             interim,
             response_body: x.response.as_ref().map_or(0, |r| r.body_bytes),

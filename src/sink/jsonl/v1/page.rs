@@ -20,6 +20,9 @@ pub struct Page {
     /// Words of it that speak of a server behind this one which refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub back_end: Option<String>,
+    /// Known words on it that say what was wrong with the request, such as `Request Too Long`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub says: Option<String>,
     /// What a detailed error page of IIS says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<Box<PageDetail>>,
@@ -75,6 +78,7 @@ impl From<&page::Page> for Page {
             basis: x.basis.into(),
             sign: x.sign.clone().into_owned(),
             back_end: x.back_end.clone().map(std::borrow::Cow::into_owned),
+            says: x.says.as_deref().map(str::to_owned),
             detail: x.detail.as_deref().map(|d| Box::new(d.into())),
         }
     }
@@ -89,6 +93,7 @@ impl TryFrom<Page> for page::Page {
             basis: x.basis.into(),
             sign: x.sign.into(),
             back_end: x.back_end.map(Into::into),
+            says: x.says.map(Into::into),
             detail: x.detail.map(|d| (*d).try_into().map(Box::new)).transpose()?,
         })
     }
