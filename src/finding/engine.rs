@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::Meta;
 use super::catalogue;
 use super::detect::{Detect, Raise, View};
-use super::roots::Roots;
+use super::roots::{self, Roots};
 use crate::model::event::{
     ConnectionClose, ConnectionOpen, Event, Exchange, Gap, GapWhat, HalfClose, Handshake, Start, What,
 };
@@ -75,6 +75,10 @@ pub struct Engine {
     /// Ends of replayed exchanges that are still to come, by their sequence numbers.
     ends: BTreeMap<u64, (Stamp, ConnectionId, ExchangeNo)>,
     seq: u64,
+    /// Connections were forgotten because there were too many.
+    lost_connections: bool,
+    /// Memories that were told to be full.
+    told_full: Vec<&'static str>,
     /// The second up to which time has been told to the detectors.
     told_until: Stamp,
 }
@@ -87,8 +91,6 @@ struct Detecting {
     raised: u64,
     /// The page's fix, once it was needed.
     fix: Option<String>,
-    /// It was told that its memory is full.
-    told_full: bool,
 }
 
 /// How much an engine remembers, to prove that it is bounded.
@@ -177,12 +179,14 @@ impl Engine {
             settings,
             detectors: catalogue::detectors()
                 .into_iter()
-                .map(|(meta, detector)| Detecting { meta, detector, raised: 0, fix: None, told_full: false })
+                .map(|(meta, detector)| Detecting { meta, detector, raised: 0, fix: None })
                 .collect(),
             roots: Roots::default(),
             open: IdMap::default(),
             ends: BTreeMap::new(),
             seq: 0,
+            lost_connections: false,
+            told_full: Vec::new(),
             told_until: Stamp(i64::MIN),
         }
     }
@@ -249,6 +253,8 @@ impl Engine {
                     (_, None) => {}
                 }
             }
+            // The limits that count are those of this engine.
+            What::Gap(Gap { what: GapWhat::LimitReached { .. }, .. }) => {}
             What::Gap(gap) => self.gap(gap, at, out),
             What::ConnectionHalfClose(half) => self.half_closed(half, at, out),
             What::ConnectionClose(close) => self.closed(*close, at, out),
@@ -286,18 +292,18 @@ impl Engine {
 
     /// Tells once of each memory that it is full.
     fn tell_limits(&mut self, at: Stamp, out: &mut Vec<Event>) {
-        let most = u64::try_from(self.settings.limits.remembered).unwrap_or(u64::MAX);
-        let full: Vec<&'static str> = self
-            .detectors
-            .iter_mut()
-            .filter(|d| !d.told_full && d.detector.forgotten() > 0)
-            .map(|d| {
-                d.told_full = true;
-                d.meta.slug
-            })
-            .collect();
-        for slug in full {
-            let what = GapWhat::LimitReached { memory: slug.to_owned(), most };
+        let limits = &self.settings.limits;
+        let forgetful = self.detectors.iter().filter(|d| d.detector.forgotten() > 0);
+        let detectors = forgetful.map(|d| (d.meta.slug, limits.remembered));
+        let own =
+            [("connections", self.lost_connections, MOST_CONNECTIONS), ("roots", self.roots.forgotten(), roots::MOST)];
+        let own = own.into_iter().filter(|(_, full, _)| *full).map(|(name, _, most)| (name, most));
+        let full = detectors.chain(self.site.full()).chain(own);
+        let full: Vec<_> = full.filter(|(memory, _)| !self.told_full.contains(memory)).collect();
+        for (memory, most) in full {
+            self.told_full.push(memory);
+            let most = u64::try_from(most).unwrap_or(u64::MAX);
+            let what = GapWhat::LimitReached { memory: memory.to_owned(), most };
             self.gap(Gap { connection: None, what }, at, out);
         }
     }
@@ -340,6 +346,7 @@ impl Engine {
 
     /// Forgets connections whose end may have been lost to a gap. Nothing is drawn from those any more.
     fn forget_lost(&mut self, at: Stamp, out: &mut Vec<Event>) {
+        self.lost_connections = true;
         for closed in self.site.forget_lost(at) {
             self.flush_open(closed.close.connection, ExchangeNo::MAX, out);
             self.step(&Step::Closed(&closed), at, out);

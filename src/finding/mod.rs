@@ -25,8 +25,8 @@ mod roots;
 mod scope;
 mod silence;
 mod stops;
-mod ticket;
 mod subject;
+mod ticket;
 
 pub use cause::Cause;
 pub use detect::{Detect, Draft, Place, Raise, View};

@@ -12,7 +12,7 @@ use crate::model::finding::Finding;
 use crate::model::{ConnectionId, ExchangeNo, Stamp};
 
 /// So many places of roots are remembered.
-const MOST: usize = 65_536;
+pub(super) const MOST: usize = 65_536;
 
 /// A place in the traffic.
 type Place = (ConnectionId, ExchangeNo);
@@ -22,6 +22,7 @@ type Place = (ConnectionId, ExchangeNo);
 pub(super) struct Roots {
     by_place: HashMap<Place, Vec<&'static str>>,
     order: VecDeque<Place>,
+    forgotten: bool,
 }
 
 impl Roots {
@@ -45,6 +46,11 @@ impl Roots {
         self.by_place.len()
     }
 
+    /// Whether a place was forgotten.
+    pub(super) const fn forgotten(&self) -> bool {
+        self.forgotten
+    }
+
     fn remember(&mut self, finding: &Finding) {
         let Some(slug) = catalogue::roots().find(|slug| *slug == finding.slug) else { return };
         for place in places(finding) {
@@ -59,6 +65,7 @@ impl Roots {
         while self.order.len() > MOST {
             if let Some(oldest) = self.order.pop_front() {
                 self.by_place.remove(&oldest);
+                self.forgotten = true;
             }
         }
     }

@@ -155,6 +155,8 @@ pub struct Challenges {
     open: BTreeSet<HandshakeId>,
     keep: Duration,
     most: usize,
+    /// One was forgotten before its time, and before its handshake was told.
+    forgotten: bool,
 }
 
 /// Challenges of one timestamp, oldest first. There is seldom more than one, and then nothing more is allocated.
@@ -177,7 +179,18 @@ impl Challenges {
             open: BTreeSet::new(),
             keep,
             most,
+            forgotten: false,
         }
+    }
+
+    /// How many are kept.
+    pub const fn most(&self) -> usize {
+        self.most
+    }
+
+    /// Whether one was forgotten before its time and its answer, because there were too many.
+    pub const fn forgotten(&self) -> bool {
+        self.forgotten
     }
 
     /// Remembers a challenge. What is then too much falls out with the next [`pop_old`](Self::pop_old).
@@ -200,6 +213,7 @@ impl Challenges {
             if now.since(at) <= self.keep && self.order.len() <= self.most {
                 return None;
             }
+            let early = now.since(at) <= self.keep;
             self.order.pop_front();
             self.open.remove(&id);
             let Some(challenge) = self.by_handshake.remove(&id) else { continue };
@@ -215,6 +229,7 @@ impl Challenges {
                 }
             }
             if !challenge.concluded {
+                self.forgotten |= early;
                 return Some(challenge);
             }
         }

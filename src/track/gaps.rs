@@ -5,9 +5,6 @@ use std::net::IpAddr;
 
 use crate::model::{ConnectionId, Stamp};
 
-/// So many clients and ended connections with a gap are remembered; with more, all count as concerned.
-const MOST: usize = 4_096;
-
 /// The latest gap of everything, of each client, and the first of each connection that has ended.
 #[derive(Debug, Default)]
 pub struct Gaps {
@@ -16,13 +13,22 @@ pub struct Gaps {
     clients: HashMap<IpAddr, Stamp>,
     ended: HashMap<ConnectionId, Stamp>,
     order: VecDeque<ConnectionId>,
+    forgotten: bool,
 }
 
 impl Gaps {
+    /// So many clients and ended connections with a gap are remembered; with more clients, all count as concerned.
+    pub const MOST: usize = 4_096;
+
+    /// Whether one of an ended connection was forgotten.
+    pub const fn forgotten(&self) -> bool {
+        self.forgotten
+    }
+
     /// Something on one client's connection was not seen.
     pub fn of_client(&mut self, client: IpAddr, at: Stamp) {
         self.any = Some(at);
-        if self.clients.len() >= MOST && !self.clients.contains_key(&client) {
+        if self.clients.len() >= Self::MOST && !self.clients.contains_key(&client) {
             self.everywhere = Some(at);
         } else {
             self.clients.insert(client, at);
@@ -37,10 +43,11 @@ impl Gaps {
 
     /// A connection with a gap has ended.
     pub fn ended(&mut self, connection: ConnectionId, gap: Stamp) {
-        if self.order.len() >= MOST
+        if self.order.len() >= Self::MOST
             && let Some(oldest) = self.order.pop_front()
         {
             self.ended.remove(&oldest);
+            self.forgotten = true;
         }
         self.order.push_back(connection);
         self.ended.insert(connection, gap);

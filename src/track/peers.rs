@@ -62,12 +62,23 @@ pub struct Peers {
     by_address: HashMap<IpAddr, Peer>,
     order: VecDeque<IpAddr>,
     most: usize,
+    forgotten: bool,
 }
 
 impl Peers {
     /// Remembers `most` addresses.
     pub fn new(most: usize) -> Self {
-        Self { by_address: HashMap::new(), order: VecDeque::new(), most: most.max(1) }
+        Self { by_address: HashMap::new(), order: VecDeque::new(), most: most.max(1), forgotten: false }
+    }
+
+    /// How many are kept.
+    pub const fn most(&self) -> usize {
+        self.most
+    }
+
+    /// Whether one was forgotten.
+    pub const fn forgotten(&self) -> bool {
+        self.forgotten
     }
 
     /// What is known of an address.
@@ -114,6 +125,7 @@ impl Peers {
                 && let Some(oldest) = self.order.pop_front()
             {
                 self.by_address.remove(&oldest);
+                self.forgotten = true;
             }
             self.order.push_back(address);
         }

@@ -77,10 +77,10 @@ pub struct Site {
     peers: Peers,
     /// Users that were accepted in this watch.
     accepted: HashSet<UserKey>,
+    most_users: usize,
+    /// One more user than that came.
+    users_full: bool,
 }
-
-/// So many users are remembered.
-const MOST_USERS: usize = 100_000;
 
 impl Site {
     /// Nothing seen yet. `trusted` are the peers whose word about the client counts.
@@ -97,6 +97,8 @@ impl Site {
             gaps: Gaps::default(),
             peers: Peers::new(limits.remembered),
             accepted: HashSet::new(),
+            most_users: limits.remembered.max(1),
+            users_full: false,
         }
     }
 
@@ -148,6 +150,19 @@ impl Site {
     /// Addresses that are remembered.
     pub fn peers(&self) -> usize {
         self.peers.len()
+    }
+
+    /// The memories that are full, by name, and how much each keeps. What needs what they lost will not be found.
+    pub fn full(&self) -> impl Iterator<Item = (&'static str, usize)> {
+        [
+            ("challenges", self.challenges.forgotten(), self.challenges.most()),
+            ("users", self.users_full, self.most_users),
+            ("gaps", self.gaps.forgotten(), Gaps::MOST),
+            ("peers", self.peers.forgotten(), self.peers.most()),
+        ]
+        .into_iter()
+        .filter(|(_, full, _)| *full)
+        .map(|(name, _, most)| (name, most))
     }
 
     /// Since when something on a connection, living or ended, was not seen.
@@ -480,8 +495,11 @@ impl Site {
             && let Some(user) = &turn.user
         {
             c.last_user = Some(Arc::clone(user));
-            if self.accepted.len() < MOST_USERS {
-                self.accepted.insert(UserKey::of(user));
+            let key = UserKey::of(user);
+            if self.accepted.len() < self.most_users {
+                self.accepted.insert(key);
+            } else if !self.accepted.contains(&key) {
+                self.users_full = true;
             }
         }
         if turn.meaning() == Meaning::Logon

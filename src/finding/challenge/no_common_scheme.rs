@@ -1,9 +1,9 @@
 //! See the page below.
 
-use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::finding::memory::Memory;
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::auth::Scheme;
 use crate::model::finding::{Basis, Evidence};
@@ -46,8 +46,6 @@ finding! {
 
 /// So long a client may take to come back with an offered scheme.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// So many addresses wait at most.
-const MOST: usize = 10_000;
 
 /// A client that tried what is not offered.
 #[derive(Debug)]
@@ -68,13 +66,11 @@ struct Tried {
 /// Waits for each such client's next try.
 #[derive(Debug, Default)]
 pub(in crate::finding) struct Detector {
-    tried: HashMap<IpAddr, Tried>,
-    due: VecDeque<(Stamp, IpAddr)>,
+    tried: Memory<IpAddr, Tried>,
 }
 
 impl Detector {
-    fn judge(&mut self, client: IpAddr, at: Stamp, view: &View<'_>, out: &mut Raise<'_>) {
-        let Some(t) = self.tried.remove(&client) else { return };
+    fn judge(client: IpAddr, t: Tried, at: Stamp, view: &View<'_>, out: &mut Raise<'_>) {
         // What was not seen may be the very try that is missed here.
         if view.site.gaps().client_since(t.peer, t.at) {
             return;
@@ -98,10 +94,14 @@ impl Detector {
 
 impl Detect for Detector {
     fn entries(&self) -> usize {
-        self.tried.len() + self.due.len()
+        self.tried.len()
     }
 
-    fn on_turn(&mut self, turn: &Turn, _view: &View<'_>, _out: &mut Raise<'_>) {
+    fn forgotten(&self) -> u64 {
+        self.tried.forgotten()
+    }
+
+    fn on_turn(&mut self, turn: &Turn, view: &View<'_>, _out: &mut Raise<'_>) {
         let Some(field) = turn.exchange.authorization.as_ref().filter(|_| turn.request != Event::Bare) else { return };
         let client = turn.party;
         if let Some(t) = self.tried.get_mut(&client) {
@@ -114,50 +114,36 @@ impl Detect for Detector {
             return;
         }
         let offered: Vec<Scheme> = turn.exchange.challenges.iter().map(|c| c.scheme.clone()).collect();
-        if turn.answer != Event::Refused
-            || offered.is_empty()
-            || offered.contains(&field.scheme)
-            || self.tried.len() >= MOST
-        {
+        if turn.answer != Event::Refused || offered.is_empty() || offered.contains(&field.scheme) {
             return;
         }
         let at = turn.exchange.times.response_head.unwrap_or_default();
         let offered_names = turn.offered().join(", ");
-        self.tried.insert(
-            client,
-            Tried {
-                peer: turn.peer,
-                scheme: field.scheme.clone(),
-                name: field.scheme_as_sent.clone(),
-                offered,
-                connection: turn.exchange.connection,
-                times: 1,
-                at,
-                evidence: Place::request(turn).says(format!("credentials of the scheme {}", field.scheme_as_sent)),
-                answer: Place::response(turn).says(format!("401 offering {offered_names}")),
-                offered_names,
-            },
-        );
-        self.due.push_back((at.after(PATIENCE), client));
+        let tried = Tried {
+            peer: turn.peer,
+            scheme: field.scheme.clone(),
+            name: field.scheme_as_sent.clone(),
+            offered,
+            connection: turn.exchange.connection,
+            times: 1,
+            at,
+            evidence: Place::request(turn).says(format!("credentials of the scheme {}", field.scheme_as_sent)),
+            answer: Place::response(turn).says(format!("401 offering {offered_names}")),
+            offered_names,
+        };
+        self.tried.entry(client, at, view, || tried);
     }
 
     fn on_time(&mut self, now: Stamp, view: &View<'_>, out: &mut Raise<'_>) {
-        while let Some(&(due, client)) = self.due.front() {
-            if due > now {
-                break;
-            }
-            self.due.pop_front();
-            if self.tried.get(&client).is_some_and(|t| t.at.after(PATIENCE) <= due) {
-                self.judge(client, due, view, out);
-            }
+        while let Some((client, tried)) = self.tried.pop_unused(now, PATIENCE) {
+            let due = tried.at.after(PATIENCE);
+            Self::judge(client, tried, due, view, out);
         }
     }
 
     fn on_stop(&mut self, at: Stamp, view: &View<'_>, out: &mut Raise<'_>) {
-        let mut clients: Vec<IpAddr> = self.tried.keys().copied().collect();
-        clients.sort_unstable();
-        for client in clients {
-            self.judge(client, at, view, out);
+        for (client, tried) in self.tried.drain() {
+            Self::judge(client, tried, at, view, out);
         }
     }
 }

@@ -1,7 +1,8 @@
 //! See the page below.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
+use crate::finding::memory::Memory;
 use crate::finding::refusal::may_be_credentials;
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::finding::Basis;
@@ -45,8 +46,6 @@ finding! {
     since: "0.1.0",
 }
 
-/// So many users are counted at most.
-const MOST: usize = 100_000;
 /// So many refusals are kept for each of them.
 const MOST_REFUSALS: usize = 256;
 
@@ -69,12 +68,20 @@ struct User {
 /// Counts each user's refusals.
 #[derive(Debug, Default)]
 pub(in crate::finding) struct Detector {
-    users: HashMap<UserKey, User>,
+    users: Memory<UserKey, User>,
 }
 
 impl Detect for Detector {
     fn entries(&self) -> usize {
-        self.users.values().map(|u| 1 + u.refusals.len()).sum()
+        self.users.len()
+    }
+
+    fn forgotten(&self) -> u64 {
+        self.users.forgotten()
+    }
+
+    fn on_time(&mut self, now: Stamp, view: &View<'_>, _out: &mut Raise<'_>) {
+        self.users.expire(now, view.settings.lockout_window);
     }
 
     fn on_end(&mut self, turn: &Turn, view: &View<'_>, out: &mut Raise<'_>) {
@@ -94,13 +101,7 @@ impl Detect for Detector {
         }
         let at = turn.exchange.times.response_head.unwrap_or_default();
         let window = view.settings.lockout_window;
-        if self.users.len() >= MOST && !self.users.contains_key(&key) {
-            self.users.retain(|_, u| u.refusals.back().is_some_and(|r| at.since(r.at) <= window));
-            if self.users.len() >= MOST {
-                return;
-            }
-        }
-        let user = self.users.entry(key).or_default();
+        let user = self.users.entry(key, at, view, User::default);
         user.refusals.push_back(Refusal {
             at,
             connection: turn.exchange.connection,
