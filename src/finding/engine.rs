@@ -254,7 +254,7 @@ impl Engine {
                 }
             }
             // The limits that count are those of this engine.
-            What::Gap(Gap { what: GapWhat::LimitReached { .. }, .. }) => {}
+            What::Gap(gap) if matches!(gap.what, GapWhat::LimitReached { .. }) => {}
             What::Gap(gap) => self.gap(gap, at, out),
             What::ConnectionHalfClose(half) => self.half_closed(half, at, out),
             What::ConnectionClose(close) => self.closed(*close, at, out),

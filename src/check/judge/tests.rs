@@ -26,6 +26,7 @@ fn answer(status: u16) -> Answer {
             author: PageAuthor::IisCustom,
             basis: Basis::Observed,
             sign: Cow::Borrowed("a title"),
+            says: None,
             back_end: None,
             detail: None,
         },
