@@ -95,7 +95,8 @@ impl Tap {
 
         let descriptors = net::raise_descriptors();
         let clock = Clock::start();
-        let settings = config.observe.settings(rand::random());
+        let key = config.observe.fingerprint_key.as_ref().map_or_else(rand::random, |key| *key.expose());
+        let settings = config.observe.settings(key);
         let observer = Observer::start(move || Engine::new(settings.clone()), sinks, clock, config.observe.queue)
             .map_err(AppError::Observer)?;
         let feed = observer.feed();

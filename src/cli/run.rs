@@ -58,6 +58,9 @@ pub struct Args {
     /// A peer whose X-Forwarded-For is believed: an address or a range such as 10.0.0.0/8 (may be repeated)
     #[arg(long = "trusted-proxy", value_name = "CIDR")]
     trusted_proxies: Vec<String>,
+    /// Several taps agree on fingerprints when they are given the same file: at least 16 secret bytes
+    #[arg(long, value_name = "FILE")]
+    fingerprint_key: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -195,7 +198,14 @@ fn settings(args: Args) -> Result<Config, Failure> {
     if !args.trusted_proxies.is_empty() {
         wanted.observe.trusted_proxies = Some(args.trusted_proxies);
     }
-    resolve::resolve(&wanted, &origin).map_err(Failure::usage)
+    if args.fingerprint_key.is_some() {
+        wanted.observe.fingerprint_key = None;
+    }
+    let mut config = resolve::resolve(&wanted, &origin).map_err(Failure::usage)?;
+    if let Some(path) = &args.fingerprint_key {
+        config.observe.fingerprint_key = Some(config::key::read(path, "--fingerprint-key").map_err(Failure::usage)?);
+    }
+    Ok(config)
 }
 
 fn name(value: &impl ValueEnum) -> String {

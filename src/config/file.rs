@@ -73,6 +73,8 @@ pub struct Observe {
     pub challenges: Option<usize>,
     /// How many clients, users and connections each finding remembers.
     pub remembered: Option<usize>,
+    /// A file whose content makes the key of the fingerprints.
+    pub fingerprint_key: Option<PathBuf>,
 }
 
 /// The capture file.

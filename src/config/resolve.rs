@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::file;
+use super::{file, key};
 use crate::finding::Settings;
+use crate::model::Secret;
 use crate::model::network::Network;
 use crate::track::site::Limits;
 
@@ -84,6 +85,8 @@ pub struct Observe {
     pub answer_window: Duration,
     /// See [`Limits`].
     pub limits: Limits,
+    /// Key of the fingerprints; a random one of the run when there is none.
+    pub fingerprint_key: Option<Secret<[u8; 16]>>,
 }
 
 /// The capture file.
@@ -251,6 +254,10 @@ pub fn resolve(file: &file::File, origin: &Origin) -> Result<Config, Mistake> {
             )?,
             challenges: o.challenges.unwrap_or(limits.challenges),
             remembered: o.remembered.unwrap_or(limits.remembered),
+        },
+        fingerprint_key: match &o.fingerprint_key {
+            Some(path) => Some(key::read(path, &origin.mistake("observe.fingerprint-key", "", "").origin)?),
+            None => None,
         },
     };
     for (key, zero) in [
@@ -424,12 +431,13 @@ mod tests {
         assert_eq!(got, expected);
         // Every key of the file's shape stands in the example, also those that have no default.
         let debug = format!("{example:?}");
-        for key in ["tls-cert", "tls-key", "upstream-ca", "upstream-verify"] {
+        for key in ["tls-cert", "tls-key", "upstream-ca", "upstream-verify", "fingerprint-key"] {
             assert!(text.contains(key), "{key}");
         }
         assert!(
             !debug
                 .replace("tls_cert: None, tls_key: None, upstream_ca: None, upstream_verify: None", "")
+                .replace("fingerprint_key: None", "")
                 .contains("None"),
             "{debug}"
         );

@@ -74,6 +74,10 @@ fn wrong_options_and_keys_are_named_with_what_is_allowed() {
         &["run", "--listen", LISTEN, "--upstream", UPSTREAM, "--trusted-proxy", "10.0.0.0/33"],
         &["--trusted-proxy:", "10.0.0.0/33"],
     );
+    refused(
+        &["run", "--listen", LISTEN, "--upstream", UPSTREAM, "--fingerprint-key", "no-such.key"],
+        &["--fingerprint-key:", "no-such.key"],
+    );
     let with_password = output(&["run", "--listen", LISTEN, "--upstream", "http://u:Hunter2-planted@iis.example.test"]);
     assert!(with_password.status.code() == Some(2) && !stderr(&with_password).contains("Hunter2"));
     let dir = dir();
@@ -88,6 +92,15 @@ fn wrong_options_and_keys_are_named_with_what_is_allowed() {
         "[[site]]\nlisten = \"127.0.0.1:0\"\nupstream = \"http://x\"\n[relay]\nidle-timeout = \"90s\"\n",
     );
     refused(&["run", "--config", file.to_str().expect("text")], &["relay.idle-timeout", "90s", "120 s"]);
+    let short = write(&dir, "short.key", "Hunter2-planted\n");
+    let text = format!(
+        "[[site]]\nlisten = \"127.0.0.1:0\"\nupstream = \"http://x\"\n[observe]\nfingerprint-key = '{}'\n",
+        short.display()
+    );
+    let file = write(&dir, "key.toml", &text);
+    let with_key = output(&["run", "--config", file.to_str().expect("text")]);
+    assert!(with_key.status.code() == Some(2) && !stderr(&with_key).contains("Hunter2"));
+    refused(&["run", "--config", file.to_str().expect("text")], &["observe.fingerprint-key", "at least 16 bytes"]);
     refused(&["run", "--config", "no-such-file.toml"], &["--config", "no-such-file.toml"]);
     refused(&["fly"], &["fly"]);
 }
