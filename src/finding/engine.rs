@@ -235,7 +235,12 @@ impl Engine {
         match event.what {
             What::Start(start) => self.start(&start, at, out),
             What::ConnectionOpen(open) => self.opened(*open, at, out),
-            What::Exchange(exchange) => {
+            What::Exchange(mut exchange) => {
+                if exchange.end_seq.is_none() && exchange.times.end.is_some() {
+                    // A capture of an older version does not say when requests ended: they are taken for whole.
+                    let times = &mut exchange.times;
+                    times.request_end = times.request_end.or(Some(times.request_head));
+                }
                 let (connection, number) = (exchange.connection, exchange.exchange);
                 let (end_seq, ended) = (exchange.end_seq, exchange.times.end);
                 let ended = ended.map(|end| last_byte(end, exchange.times.request_end));

@@ -172,4 +172,34 @@ mod tests {
         assert!(authorization.faults.iter().any(|f| f.got.contains("bearer")), "{authorization:?}");
         assert!(!format!("{read:?}").contains("hunter2"));
     }
+
+    /// Whose field it was that a server found too long must be right, also of a head that it did not let come to its end.
+    #[test]
+    fn the_longest_field_of_a_long_head_is_named() {
+        let long = |head: String| {
+            let raw = RawExchange {
+                exchange: 1,
+                request: Secret::new(head.into_bytes()),
+                response: None,
+                interim: Vec::new(),
+                times: Times::default(),
+            };
+            let read = exchange(ConnectionId(1), &raw, &Key([0; 16])).expect("an exchange");
+            assert!(!format!("{read:?}").contains("hunter2"));
+            read.request.long_head.map(|l| (l.bytes, l.whole, l.field, l.field_bytes))
+        };
+        let start = "GET / HTTP/1.1\r\nHost: a\r\n";
+        let value = "hunter2".repeat(500);
+        let both = format!("{start}Cookie: {value}\r\nX-Other: {value}1\r\ncookie: b\r\n\r\n");
+        let bytes = u64::try_from(both.len()).expect("a size");
+        assert_eq!(long(both), Some((bytes, true, "Cookie".to_owned(), 3_501)));
+        let cut = format!("{start}Accept: x\r\nAuthorization: Basic {value}{value}");
+        let bytes = u64::try_from(cut.len()).expect("a size");
+        // The space after the colon is not known to be no part of it.
+        assert_eq!(long(cut), Some((bytes, false, "Authorization".to_owned(), 7_007)));
+        assert_eq!(long(format!("{start}\r\n")), None);
+        // Half a name is none, and no secret.
+        let name = format!("{start}Accept: x\r\n{value}{value}");
+        assert_eq!(long(name).map(|l| l.2), Some("Host".to_owned()));
+    }
 }

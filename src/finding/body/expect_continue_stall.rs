@@ -1,5 +1,6 @@
 //! See the page below.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::finding::memory::Memory;
@@ -11,7 +12,6 @@ use crate::model::{ConnectionId, Stamp};
 use crate::track::handshake::Event;
 use crate::track::site::Closed;
 use crate::track::turn::Turn;
-use std::net::IpAddr;
 
 finding! {
     /// ## What it is
@@ -106,10 +106,14 @@ impl Detector {
     }
 }
 
-/// What waits, when this is an upload that waits; the body's end has not come.
-fn upload(turn: &Turn) -> Option<Lost> {
+/// What waits, when this is an upload that waits; the body's end has not come until then, or until the response's head.
+fn upload(turn: &Turn, until_head: bool) -> Option<Lost> {
     let e = &turn.exchange;
-    if turn.status() != 401 || e.times.request_end.is_some() || !e.request.expects_continue() {
+    if turn.status() != 401 || !e.request.expects_continue() {
+        return None;
+    }
+    let head = e.times.response_head?;
+    if e.times.request_end.is_some_and(|end| !until_head || end <= head) {
         return None;
     }
     let announced = match e.request.announced() {
@@ -125,6 +129,7 @@ fn upload(turn: &Turn) -> Option<Lost> {
     let challenged = matches!(turn.answer, Event::Challenge | Event::Continue);
     let what = if challenged { "a 401 with its challenge" } else { "a 401" };
     let came = match e.times.request_body {
+        _ if until_head => "its end had not come".to_owned(),
         None => "none of it came".to_owned(),
         Some(first) => {
             let after = first.since(e.times.request_head).as_millis();
@@ -165,7 +170,7 @@ impl Detect for Detector {
         }
         // The server ends the connection with this very answer: nothing will come of it.
         if turn.challenge.as_ref().is_some_and(|c| c.announced_close)
-            && let Some(lost) = upload(turn)
+            && let Some(lost) = upload(turn, true)
         {
             raise(lost, "the server ended the connection with that answer", out);
         }
@@ -174,7 +179,7 @@ impl Detect for Detector {
     fn on_end(&mut self, turn: &Turn, view: &View<'_>, _out: &mut Raise<'_>) {
         // Told before its body's end only when the connection is over.
         if turn.challenge.as_ref().is_none_or(|c| !c.announced_close)
-            && let Some(lost) = upload(turn)
+            && let Some(lost) = upload(turn, false)
         {
             self.ending.entry(turn.exchange.connection, lost.at, view, || lost);
         }

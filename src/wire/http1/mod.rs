@@ -10,6 +10,8 @@ mod direction;
 mod framing;
 pub mod head;
 mod interest;
+#[cfg(test)]
+mod moments;
 mod pending;
 mod pool;
 mod reader;
