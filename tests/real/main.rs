@@ -23,6 +23,7 @@ mod rig;
 
 mod bindings;
 mod logons;
+mod moments;
 mod oracle;
 #[path = "../it/token/pyspnego.rs"]
 mod peer;

@@ -162,7 +162,8 @@ fn passed(turn: &Turn, view: &View<'_>) -> Option<Passed> {
         return None;
     }
     let e = &turn.exchange;
-    let connection = view.site.connection(e.connection)?;
+    // What was not seen is not told either.
+    let connection = view.site.connection(e.connection).filter(|c| c.gap.is_none())?;
     if matches!(turn.status(), 200..=299) {
         let says = format!("{} passed without credentials", turn.request_line());
         let evidence = Place::response(turn).says("a request without credentials that passed");
