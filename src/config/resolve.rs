@@ -255,10 +255,7 @@ pub fn resolve(file: &file::File, origin: &Origin) -> Result<Config, Mistake> {
             challenges: o.challenges.unwrap_or(limits.challenges),
             remembered: o.remembered.unwrap_or(limits.remembered),
         },
-        fingerprint_key: match &o.fingerprint_key {
-            Some(path) => Some(key::read(path, &origin.mistake("observe.fingerprint-key", "", "").origin)?),
-            None => None,
-        },
+        fingerprint_key: fingerprint_key(o.fingerprint_key.as_deref(), origin)?,
     };
     for (key, zero) in [
         ("observe.queue", observe.queue == 0),
@@ -288,6 +285,11 @@ pub fn resolve(file: &file::File, origin: &Origin) -> Result<Config, Mistake> {
             &[("text", LogFormat::Text), ("json", LogFormat::Json)],
         )?,
     })
+}
+
+/// The key that a file's content makes.
+fn fingerprint_key(file: Option<&Path>, origin: &Origin) -> Result<Option<Secret<[u8; 16]>>, Mistake> {
+    file.map(|path| key::read(path, &origin.mistake("observe.fingerprint-key", "", "").origin)).transpose()
 }
 
 /// One of several words; the first is the default.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use authtap::finding::{Engine, Footprint, Settings, catalogue};
+use authtap::finding::{Engine, Settings, catalogue};
 use authtap::model::event::{ConnectionClose, ConnectionOpen, Event, Gap, GapWhat, Outcome, Times, What};
 use authtap::model::transport::{Addresses, By, End, How};
 use authtap::model::{ConnectionId, FileTime, Secret, Stamp};
@@ -235,7 +235,7 @@ fn clients_that_come_once_leave_no_growth() {
     let connections: u64 = std::env::var("AUTHTAP_BOUNDED").map_or(60_000, |n| n.parse().expect("a number"));
     let mut story = Story::new(REMEMBERED);
     let mut at_half = None;
-    let mut most = Footprint { connections: 0, challenges: 0, deadlines: 0, exchanges: 0, detectors: 0 };
+    let mut most: usize = 0;
     for n in 1..=connections {
         story.vanish(n);
         // A million of them in an hour.
@@ -245,18 +245,19 @@ fn clients_that_come_once_leave_no_growth() {
         let now = story.engine.footprint();
         assert!(now.connections == 0 && now.exchanges == 0, "{n}: {now:?}");
         assert!(now.challenges <= CHALLENGES + 1 && now.deadlines <= 2 * CHALLENGES + 1, "{n}: {now:?}");
-        most.detectors = most.detectors.max(now.detectors);
+        assert!(now.peers <= REMEMBERED, "{n}: {now:?}");
+        most = most.max(now.detectors);
         if n == connections / 2 {
             at_half = Some(most);
         }
     }
     // No detector has more than a few memories, and each finding is told a thousand times at most.
     let bound = catalogue::ALL.len() * (4 * REMEMBERED + 1_000);
-    assert!(most.detectors <= bound, "{most:?}, at most {bound}");
-    let half = at_half.expect("a half").detectors;
-    assert!(most.detectors <= half + half / 20, "{half} entries after half of them, {} after all", most.detectors);
+    assert!(most <= bound, "{most} entries, at most {bound}");
+    let half: usize = at_half.expect("a half");
+    assert!(most <= half + half / 20, "{half} entries after half of them, {most} after all");
     assert!(story.full.values().all(|times| *times == 1), "each is told once: {:?}", story.full);
-    for memory in ["challenges", "users", "body-sent-every-leg", "intermediate-header-limit", "lockout-risk"] {
+    for memory in ["challenges", "users", "peers", "body-sent-every-leg", "intermediate-header-limit", "lockout-risk"] {
         assert!(story.full.contains_key(memory), "{memory} is not told: {:?}", story.full);
     }
 }

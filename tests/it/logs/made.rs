@@ -141,6 +141,7 @@ impl Site {
                 target: format!("{path}?a=<1 byte>"),
                 version: "HTTP/1.1".to_owned(),
                 headers: vec![Header { name: "user-agent".to_owned(), value: agent.to_owned() }],
+                ..Request::default()
             },
             request_body: 0,
             response: Some(Response { status: code.0, ..Response::default() }),
