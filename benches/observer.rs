@@ -104,6 +104,7 @@ fn round(legs: &[Legs], from: &mut i64, first: u32) -> Vec<Observation> {
                     exchange,
                     request: Secret::new(request.clone()),
                     response: Some(Secret::new(response.clone())),
+                    reset: None,
                     interim: Vec::new(),
                     times: Times { request: at, request_head: at, response_head: Some(at), ..Times::default() },
                 };

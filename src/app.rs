@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::config::resolve::{Config, Record, Verify};
+use crate::config::resolve::{Alpn, Config, Record, Verify};
 use crate::finding::Engine;
 use crate::model::event::{Event, Start};
 use crate::model::transport::Certificate;
@@ -151,6 +151,10 @@ fn site(config: &Config, site: &crate::config::resolve::Site) -> Result<SiteConf
     if let Some((certificate, key)) = &site.tls {
         made.tls = Some(ServerTls::load(certificate, key)?);
     }
+    made.alpn = match site.alpn {
+        Alpn::Mirror => net::tls::Alpn::Mirror,
+        Alpn::Http1 => net::tls::Alpn::Http1,
+    };
     made.connect_timeout = config.relay.connect_timeout;
     made.idle_timeout = config.relay.idle_timeout;
     made.max_connections = usize::try_from(config.relay.max_connections).unwrap_or(usize::MAX);
@@ -195,12 +199,18 @@ async fn place(site: &SiteConfig, listens: SocketAddr) -> Vec<(String, String)> 
 /// What is known at start: certificates of both sides, and what authtap found out about itself.
 async fn facts(sites: &[SiteConfig], addresses: &[SocketAddr], now: Stamp) -> Start {
     let mut checks = Vec::new();
+    // What is said of the only site needs no name.
+    let of = |url: &str, what: &str| if sites.len() == 1 { what.to_owned() } else { format!("{url}: {what}") };
     let mut upstream_certificate: Option<Certificate> = None;
     // A plain upstream has no certificate to show, and a connection more would stand in its logs.
     for s in sites.iter().filter(|s| s.upstream.tls.is_some()) {
         let url = s.upstream.url();
+        if s.alpn == net::tls::Alpn::Http1 {
+            checks.push(("alpn".to_owned(), of(&url, "http1")));
+        }
         match net::probe(&s.upstream, s.connect_timeout, now).await {
-            Ok(net::Probe { certificate, asks_for_certificate }) => {
+            Ok(net::Probe { certificate, asks_for_certificate, alpn }) => {
+                checks.extend(alpn.map(|alpn| ("upstream-alpn".to_owned(), of(&url, &alpn))));
                 if asks_for_certificate {
                     let says = format!("{url}: it asks for a client certificate, which authtap cannot pass on");
                     checks.push((Start::ASKED.to_owned(), says));

@@ -8,6 +8,8 @@ use authtap::model::transport::{Addresses, By, End, How};
 use authtap::model::{ConnectionId, Stamp, TapId};
 use authtap::report::join::{Captures, paragraphs};
 use authtap::token::{self, Key, redact};
+use authtap::wire::follow::Follow;
+use authtap::wire::http1::head::RequestHead;
 use authtap::wire::http1::{Http1, Out, Pool};
 use authtap::wire::observation::{COPIED, Ended, Observation, RawExchange, Seen};
 
@@ -97,6 +99,9 @@ struct Told(Vec<String>, usize);
 
 impl Out for Told {
     fn exchange(&mut self, exchange: RawExchange) {
+        let head = exchange.request.expose();
+        assert!(!head.ends_with(b"\r\n\r\n") || RequestHead::parse(head).is_some(), "a told head cannot be read");
+        assert!(exchange.reset.is_none() || exchange.response.is_none(), "a reset after the response");
         let response = exchange.response.as_ref().map(|r| r.expose().len());
         self.0.push(format!("{} {} {response:?}", exchange.exchange, exchange.request.expose().len()));
     }
@@ -146,6 +151,35 @@ fn follow(turns: &[(bool, &[u8])], bytewise: bool) -> Told {
     http.upstream_end(Stamp(2), &mut pool, &mut told);
     http.closed(Stamp(2), &mut pool, &mut told);
     told
+}
+
+/// HTTP/2: the first byte says whether TLS agreed on it, and whether the preface and SETTINGS came before.
+pub fn http2(data: &[u8]) {
+    let (mode, rest) = data.split_first().map_or((0, data), |(m, rest)| (*m, rest));
+    let turns = turns(rest);
+    let run = |bytewise: bool| {
+        let mut follow = if mode & 1 == 0 { Follow::new(true) } else { Follow::http2(true) };
+        let (mut pool, mut told) = (Pool::default(), Told::default());
+        if mode & 2 == 0 {
+            follow.client(Stamp(1), b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0", &mut pool, &mut told);
+            follow.upstream(Stamp(1), b"\0\0\0\x04\0\0\0\0\0", &mut pool, &mut told);
+        }
+        for (client, bytes) in &turns {
+            for piece in bytes.chunks(if bytewise { 1 } else { usize::MAX }) {
+                if *client {
+                    follow.client(Stamp(1), piece, &mut pool, &mut told);
+                } else {
+                    follow.upstream(Stamp(1), piece, &mut pool, &mut told);
+                }
+            }
+        }
+        follow.closed(Stamp(2), &mut pool, &mut told);
+        assert!(pool.spare() <= 64, "{} spare buffers", pool.spare());
+        told
+    };
+    let whole = run(false);
+    assert!(whole.1 <= 1, "gave up {} times", whole.1);
+    assert_eq!(whole, run(true), "depends on the cuts");
 }
 
 /// The framing: what it says depends on the bytes and not on their cuts, and it gives up at most once.
@@ -287,6 +321,7 @@ pub fn join(data: &[u8]) {
     };
     let request = Request { method: "GET".to_owned(), target: "/app/".to_owned(), ..Request::default() };
     let exchange = Exchange {
+        reset: None,
         connection: ConnectionId(1),
         exchange: 1,
         request,

@@ -117,6 +117,7 @@ fn question(args: &Args) -> Result<Question, Failure> {
             VerifyArg::Require => "require".to_owned(),
             VerifyArg::Record => "record".to_owned(),
         }),
+        alpn: None,
     };
     let wanted = file::File { site: vec![site], ..file::File::default() };
     let config = resolve::resolve(&wanted, &Origin::default()).map_err(Failure::usage)?;
@@ -134,8 +135,8 @@ fn question(args: &Args) -> Result<Question, Failure> {
         listen: args.listen,
         public: args.public.as_deref().map(public).transpose()?,
         certificate,
-        // `run` offers HTTP/1.1 alone.
-        mirrors_alpn: false,
+        // As `run` does where it ends TLS, unless it is told otherwise.
+        mirrors_alpn: site.tls.is_some() && site.alpn == resolve::Alpn::Mirror,
         lenient: site.upstream_verify == resolve::Verify::Record,
     };
     Ok(Question {

@@ -79,6 +79,7 @@ async fn start(args: &Args, iis: SocketAddr, seen: &Seen) -> Result<Tap, Failure
             tls_key: None,
             upstream_ca: None,
             upstream_verify: None,
+            alpn: None,
         }],
         capture: file::Capture { file: Some(args.capture.clone()), ..file::Capture::default() },
         observe: file::Observe {

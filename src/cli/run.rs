@@ -46,6 +46,9 @@ pub struct Args {
     /// Refuse an upstream certificate that does not verify, or forward all the same and record it
     #[arg(long, value_name = "HOW")]
     upstream_verify: Option<VerifyArg>,
+    /// With TLS on both sides: let client and upstream agree on HTTP/2 or HTTP/1.1 as they would, or offer HTTP/1.1 alone
+    #[arg(long, value_name = "WHAT")]
+    alpn: Option<AlpnArg>,
     /// What the capture keeps
     #[arg(long, value_name = "WHAT")]
     record: Option<RecordArg>,
@@ -67,6 +70,12 @@ pub struct Args {
 enum VerifyArg {
     Require,
     Record,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum AlpnArg {
+    Mirror,
+    Http1,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -159,6 +168,7 @@ fn settings(args: Args) -> Result<Config, Failure> {
                 tls_key: args.tls_key,
                 upstream_ca: args.upstream_ca,
                 upstream_verify: args.upstream_verify.as_ref().map(name),
+                alpn: args.alpn.as_ref().map(name),
             }];
         }
         (None, None) => {
@@ -167,6 +177,7 @@ fn settings(args: Args) -> Result<Config, Failure> {
                 ("--tls-key", args.tls_key.is_some()),
                 ("--upstream-ca", args.upstream_ca.is_some()),
                 ("--upstream-verify", args.upstream_verify.is_some()),
+                ("--alpn", args.alpn.is_some()),
             ];
             if let Some((option, _)) = given.iter().find(|(_, given)| *given) {
                 return Err(Failure::usage(format_args!(

@@ -37,6 +37,8 @@ pub struct Site {
     pub upstream_ca: Option<PathBuf>,
     /// `require` or `record`.
     pub upstream_verify: Option<String>,
+    /// `mirror` or `http1`.
+    pub alpn: Option<String>,
 }
 
 /// How connections are relayed.

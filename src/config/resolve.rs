@@ -44,6 +44,8 @@ pub struct Site {
     pub upstream_ca: Option<PathBuf>,
     /// Whether an upstream certificate that does not verify is refused.
     pub upstream_verify: Verify,
+    /// What clients and the upstream may agree on.
+    pub alpn: Alpn,
 }
 
 /// Where a site's connections go.
@@ -116,6 +118,15 @@ pub enum Verify {
     Require,
     /// Forwarded all the same, and told.
     Record,
+}
+
+/// What clients and the upstream may agree on by ALPN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alpn {
+    /// As without authtap: what the client offers and the upstream chooses.
+    Mirror,
+    /// HTTP/1.1 alone.
+    Http1,
 }
 
 /// The console's format.
@@ -319,6 +330,9 @@ fn site(site: &file::Site, origin: &Origin) -> Result<Site, Mistake> {
         let key = if site.upstream_ca.is_some() { "site.upstream-ca" } else { "site.upstream-verify" };
         return Err(origin.mistake(key, "", "it has a meaning only with an https upstream"));
     }
+    if site.alpn.is_some() && !(upstream.tls && tls.is_some()) {
+        return Err(origin.mistake("site.alpn", "", "it has a meaning only with tls-cert and an https upstream"));
+    }
     Ok(Site {
         listen: site.listen,
         upstream,
@@ -330,6 +344,7 @@ fn site(site: &file::Site, origin: &Origin) -> Result<Site, Mistake> {
             origin,
             &[("require", Verify::Require), ("record", Verify::Record)],
         )?,
+        alpn: word("site.alpn", site.alpn.as_deref(), origin, &[("mirror", Alpn::Mirror), ("http1", Alpn::Http1)])?,
     })
 }
 
@@ -433,12 +448,12 @@ mod tests {
         assert_eq!(got, expected);
         // Every key of the file's shape stands in the example, also those that have no default.
         let debug = format!("{example:?}");
-        for key in ["tls-cert", "tls-key", "upstream-ca", "upstream-verify", "fingerprint-key"] {
+        for key in ["tls-cert", "tls-key", "upstream-ca", "upstream-verify", "alpn", "fingerprint-key"] {
             assert!(text.contains(key), "{key}");
         }
         assert!(
             !debug
-                .replace("tls_cert: None, tls_key: None, upstream_ca: None, upstream_verify: None", "")
+                .replace("tls_cert: None, tls_key: None, upstream_ca: None, upstream_verify: None, alpn: None", "")
                 .replace("fingerprint_key: None", "")
                 .contains("None"),
             "{debug}"
@@ -461,6 +476,15 @@ mod tests {
         assert!(m.contains("capture.record") && m.contains("handshakes, all"), "{m}");
         let m = says(&|f| f.site[0].upstream = "iis.example.test".into());
         assert!(m.contains("site.upstream") && m.contains("https://host[:port]"), "{m}");
+        let m = says(&|f| f.site[0].alpn = Some("h2".into()));
+        assert!(m.contains("site.alpn") && m.contains("https upstream"), "{m}");
+        let m = says(&|f| {
+            let site = &mut f.site[0];
+            site.upstream = "https://iis.example.test".into();
+            (site.tls_cert, site.tls_key) = (Some("a.pem".into()), Some("a.key".into()));
+            site.alpn = Some("h2".into());
+        });
+        assert!(m.contains("`h2`") && m.contains("mirror, http1"), "{m}");
         let m = says(&|f| f.site[0].tls_cert = Some("a.pem".into()));
         assert!(m.contains("site.tls-key"), "{m}");
         let m = resolve(&file::File::default(), &Origin::default()).expect_err("no site").to_string();

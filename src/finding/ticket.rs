@@ -6,8 +6,12 @@ use crate::track::handshake::Event;
 use crate::track::turn::Turn;
 
 /// The AP-REQ of the request.
+///
+/// On HTTP/2 only one that was accepted: IIS takes none there, so a refusal says nothing of the ticket, and a client
+/// that falls back to HTTP/1.1 may send the same one again.
 pub(super) fn ap_req(turn: &Turn) -> Option<&Kerberos> {
-    if turn.request != Event::Token {
+    let accepted = matches!(turn.answer, Event::Accepted | Event::AcceptedOnce);
+    if turn.request != Event::Token || (turn.is_http2() && !accepted) {
         return None;
     }
     turn.exchange.authorization.as_ref()?.kerberos().filter(|k| k.message == "ap-req")

@@ -91,6 +91,8 @@ pub struct Exchange {
     pub request_body: u64,
     /// The response's head; `None` when none came.
     pub response: Option<Response>,
+    /// The error code that its HTTP/2 stream was reset with before a response came (RFC 9113 section 7).
+    pub reset: Option<u32>,
     /// Bytes of the response's body.
     pub response_body: u64,
     /// The interim (1xx) responses before it.

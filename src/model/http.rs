@@ -9,9 +9,9 @@ pub struct Request {
     pub method: String,
     /// Request target; each query parameter's value is replaced.
     pub target: String,
-    /// `HTTP/1.1` or `HTTP/1.0`.
+    /// `HTTP/1.1`, `HTTP/1.0` or `HTTP/2`.
     pub version: String,
-    /// Field lines in order, names as sent, values redacted.
+    /// Field lines in order, names as sent, values redacted. Of HTTP/2, `:authority` is here as `host`.
     pub headers: Vec<Header>,
     /// How long its head is, of one that is long enough to meet a limit ([`LongHead::FROM`]).
     pub long_head: Option<Box<LongHead>>,
@@ -42,7 +42,7 @@ pub struct Response {
     pub status: u16,
     /// As sent; may be empty.
     pub reason: String,
-    /// `HTTP/1.1` or `HTTP/1.0`.
+    /// `HTTP/1.1`, `HTTP/1.0` or `HTTP/2`.
     pub version: String,
     /// Field lines in order, names as sent, values redacted.
     pub headers: Vec<Header>,

@@ -18,7 +18,7 @@ use super::open::{Open, Place};
 use super::relay::Relay;
 use super::socket::Socket;
 use super::tap::{Tap, with_spare};
-use super::tls::{Hello, ServerTls, failure};
+use super::tls::{Alpn, Hello, Protocol, ServerTls, failure};
 use super::workers::Seat;
 use crate::model::transport::{Addresses, By, End, How, Tls};
 
@@ -26,6 +26,7 @@ use crate::model::transport::{Addresses, By, End, How, Tls};
 pub(super) struct Site {
     pub(super) dialler: Dialler,
     pub(super) tls: Option<ServerTls>,
+    pub(super) alpn: Alpn,
     pub(super) handshake_timeout: Duration,
     pub(super) idle_timeout: Duration,
     pub(super) max_connections: usize,
@@ -97,6 +98,9 @@ impl Connection {
     }
 }
 
+/// What is offered to the upstream when the client does not ask for HTTP/2.
+const HTTP1: [Protocol; 1] = [Protocol::Http1];
+
 /// Connections above the limit that are being told so at one time.
 const REFUSED_AT_ONCE: usize = 256;
 
@@ -116,7 +120,7 @@ fn close(tap: &mut Tap, end: End) {
 }
 
 async fn plain(site: Arc<Site>, tcp: TcpStream, client: SocketAddr, mut tap: Tap) -> Stage {
-    let opening = site.dialler.open(None, tap.now()).await;
+    let opening = site.dialler.open(None, &HTTP1, tap.now()).await;
     let outcome = told(&mut tap, client, None, opening);
     match outcome {
         Ok(UpstreamStream::Plain(up)) => Stage::Plain(Relay::new(tcp, up, tap, &site)),
@@ -143,7 +147,7 @@ async fn encrypted(site: Arc<Site>, tcp: TcpStream, client: SocketAddr, mut tap:
         }
     };
     if full {
-        return match accept(hello, limit).await {
+        return match accept(hello, tls, Some(Protocol::Http1), limit).await {
             Ok((stream, tls)) => refused(site, stream, nowhere(client), Some(tls), tap),
             Err((tls, error)) => {
                 tap.opened(nowhere(client), Some(tls), None);
@@ -151,9 +155,23 @@ async fn encrypted(site: Arc<Site>, tcp: TcpStream, client: SocketAddr, mut tap:
             }
         };
     }
-    // Both handshakes at once: the client waits no longer than for the slower one.
     let sni = hello.tls.sni.clone();
-    let (accepted, opening) = tokio::join!(accept(hello, limit), site.dialler.open(sni.as_deref(), tap.now()));
+    let offers = hello.offers();
+    let mirrored = site.alpn == Alpn::Mirror && site.dialler.speaks_tls() && offers.contains(&Protocol::Http2);
+    let (accepted, opening) = if mirrored {
+        // The client gets what the upstream chose, so the upstream comes first. When it cannot be reached, the answer
+        // is authtap's own, and that is HTTP/1.
+        let opening = site.dialler.open(sni.as_deref(), &offers, tap.now()).await;
+        let chosen = match &opening.stream {
+            Ok(_) => opening.tls.as_ref().and_then(|t| t.alpn_chosen.as_deref()).and_then(Protocol::named),
+            Err(_) => Some(Protocol::Http1),
+        };
+        (accept(hello, tls, chosen, limit).await, opening)
+    } else {
+        // Both handshakes at once: the client waits no longer than for the slower one.
+        let accepting = accept(hello, tls, Some(Protocol::Http1), limit);
+        tokio::join!(accepting, site.dialler.open(sni.as_deref(), &HTTP1, tap.now()))
+    };
     match accepted {
         Ok((stream, tls)) => match told(&mut tap, client, Some(tls), opening) {
             Ok(UpstreamStream::Plain(up)) => relay(stream, up, tap, &site),
@@ -169,10 +187,12 @@ async fn encrypted(site: Arc<Site>, tcp: TcpStream, client: SocketAddr, mut tap:
 
 async fn accept(
     hello: Hello,
+    server: &ServerTls,
+    protocol: Option<Protocol>,
     limit: Duration,
 ) -> Result<(tokio_rustls::server::TlsStream<TcpStream>, Tls), (Tls, io::Error)> {
     let offered = hello.tls.clone();
-    match timeout(limit, hello.accept()).await {
+    match timeout(limit, hello.accept(server, protocol)).await {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(error)) => Err((failed(offered, &error), error)),
         Err(_) => {

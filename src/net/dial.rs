@@ -12,7 +12,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::close::tls_error;
 use super::limit::exhausted;
-use super::tls::{UpstreamTls, failure};
+use super::tls::{Protocol, UpstreamTls, failure};
 use crate::model::Stamp;
 use crate::model::transport::{Certificate, Tls};
 
@@ -94,8 +94,12 @@ impl Dialler {
         Self { upstream, limit, known: Mutex::new(None) }
     }
 
-    /// Opens one connection, with TLS where there is TLS. `sni` is the client's.
-    pub(super) async fn open(&self, sni: Option<&str>, now: Stamp) -> Opening {
+    pub(super) const fn speaks_tls(&self) -> bool {
+        self.upstream.tls.is_some()
+    }
+
+    /// Opens one connection, with TLS where there is TLS. `sni` is the client's, `offer` what the upstream may choose of.
+    pub(super) async fn open(&self, sni: Option<&str>, offer: &[Protocol], now: Stamp) -> Opening {
         let mut opening = Opening {
             dialled: None,
             local: None,
@@ -116,7 +120,7 @@ impl Dialler {
             None => Ok(UpstreamStream::Plain(tcp)),
             Some(tls) => {
                 let name = sni.unwrap_or(&self.upstream.host);
-                match timeout(self.limit, tls.connect(tcp, name)).await {
+                match timeout(self.limit, tls.connect(tcp, name, offer)).await {
                     Ok(session) => {
                         opening.tls = Some(session.tls);
                         session.stream.map(|s| UpstreamStream::Tls(Box::new(s))).map_err(|e| self.tls_failed(&e))
@@ -247,14 +251,20 @@ pub struct Probe {
     pub certificate: Option<Certificate>,
     /// It asked for a certificate of the client's.
     pub asks_for_certificate: bool,
+    /// What it chose of `h2` and `http/1.1`.
+    pub alpn: Option<String>,
 }
 
-/// Begins one TLS handshake with the upstream, and leaves.
+/// What a browser offers.
+const BOTH: [Protocol; 2] = [Protocol::Http2, Protocol::Http1];
+
+/// Begins one TLS handshake with the upstream, which offers HTTP/2 as well, and leaves.
 pub async fn probe(upstream: &Upstream, limit: Duration, now: Stamp) -> Result<Probe, DialError> {
-    let opening = Dialler::new(upstream.clone(), limit).open(None, now).await;
+    let opening = Dialler::new(upstream.clone(), limit).open(None, &BOTH, now).await;
     let probe = opening.tls.map_or_else(Probe::default, |tls| Probe {
         certificate: tls.certificate,
         asks_for_certificate: tls.client_certificate_requested,
+        alpn: tls.alpn_chosen,
     });
     match opening.stream {
         // A refused certificate is one that was shown.
@@ -292,11 +302,8 @@ pub struct Opened {
 /// Opens a connection of authtap's own. `sni` is the name that clients would ask for; without it, the upstream's.
 /// `http2` offers that too, as browsers do.
 pub async fn open(upstream: &Upstream, sni: Option<&str>, http2: bool, limit: Duration, now: Stamp) -> Opened {
-    let mut upstream = upstream.clone();
-    if http2 {
-        upstream.tls = upstream.tls.map(|tls| tls.offering(&[b"h2", b"http/1.1"]));
-    }
-    let opening = Dialler::new(upstream, limit).open(sni, now).await;
+    let offer = if http2 { &BOTH[..] } else { &[Protocol::Http1] };
+    let opening = Dialler::new(upstream.clone(), limit).open(sni, offer, now).await;
     let stream = opening.stream.map(|stream| match stream {
         UpstreamStream::Plain(tcp) => Box::new(tcp) as Box<dyn Stream>,
         UpstreamStream::Tls(tls) => tls,

@@ -139,6 +139,7 @@ mod tests {
                 exchange: 1,
                 request: Secret::new(vec![b'x'; head]),
                 response: Some(Secret::new(vec![b'x'; head])),
+                reset: None,
                 interim: Vec::new(),
                 times: Times::default(),
             };

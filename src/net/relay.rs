@@ -270,14 +270,14 @@ impl<C: Socket, U: Socket> Future for Relay<C, U> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::http1::Http1;
+    use crate::wire::follow::Follow;
     use tokio::net::TcpStream;
 
     /// The memory of an idle connection: 3,000 of them are a small site's ordinary day.
     #[test]
     fn a_plain_relay_is_small_besides_its_framing() {
-        let size = size_of::<Relay<TcpStream, TcpStream>>() - size_of::<Http1>();
+        let size = size_of::<Relay<TcpStream, TcpStream>>() - size_of::<Follow>();
         assert!(size <= 512, "{size}");
-        assert!(size_of::<Http1>() <= 1024, "{}", size_of::<Http1>());
+        assert!(size_of::<Follow>() <= 1024, "{}", size_of::<Follow>());
     }
 }

@@ -15,7 +15,7 @@ use super::dial::{Dialler, Upstream};
 use super::feed::Feed;
 use super::limit::exhausted;
 use super::open::Open;
-use super::tls::ServerTls;
+use super::tls::{Alpn, ServerTls};
 use super::workers::Workers;
 use crate::model::Stamp;
 
@@ -37,6 +37,8 @@ pub struct SiteConfig {
     pub upstream: Upstream,
     /// TLS towards clients, when authtap ends it.
     pub tls: Option<ServerTls>,
+    /// What client and upstream may agree on.
+    pub alpn: Alpn,
     /// For a TCP connection to the upstream, and again for each TLS handshake.
     pub connect_timeout: Duration,
     /// A connection without a byte for so long is ended; far above IIS's 120 s, so that IIS is always the first.
@@ -54,6 +56,7 @@ impl SiteConfig {
             listen,
             upstream,
             tls: None,
+            alpn: Alpn::Mirror,
             connect_timeout: Duration::from_secs(15),
             idle_timeout: Duration::from_hours(1),
             max_connections: 10_000,
@@ -160,6 +163,7 @@ impl Listening {
                 let site = Arc::new(Site {
                     dialler: Dialler::new(config.upstream, config.connect_timeout),
                     tls: config.tls,
+                    alpn: config.alpn,
                     handshake_timeout: config.connect_timeout,
                     idle_timeout: config.idle_timeout,
                     max_connections: config.max_connections,

@@ -9,7 +9,8 @@ use super::flow::LARGEST_CHUNK;
 use crate::model::event::{ConnectionClose, ConnectionOpen, Gap, GapWhat, HalfClose};
 use crate::model::transport::{Addresses, By, End, How, Tls};
 use crate::model::{ConnectionId, Stamp};
-use crate::wire::http1::{Http1, Out, Pool};
+use crate::wire::follow::Follow;
+use crate::wire::http1::{Out, Pool};
 use crate::wire::observation::{Ended, RawExchange, Seen};
 
 /// What the connections of one thread share, because only one of them runs at a time: an idle one holds no buffer.
@@ -35,7 +36,8 @@ pub(super) fn with_spare<R>(f: impl FnOnce(&mut Spare) -> R) -> R {
 pub(super) struct Tap {
     teller: Teller,
     /// `None` after a failure of our own: the connection is blind from there.
-    framing: Option<Http1>,
+    framing: Option<Follow>,
+    tell_all: bool,
     exchanges: u32,
     accepted: Stamp,
     bytes: [u64; 2],
@@ -88,7 +90,8 @@ impl Tap {
         let id = feed.next_connection();
         Self {
             teller: Teller { feed, id, dropped: 0, at: accepted },
-            framing: Some(Http1::default().telling_all(tell_all)),
+            framing: Some(Follow::new(tell_all)),
+            tell_all,
             exchanges: 0,
             accepted,
             bytes: [0; 2],
@@ -113,6 +116,10 @@ impl Tap {
     /// The connection is open on both sides, or will not be.
     pub(super) fn opened(&mut self, addresses: Addresses, tls: Option<Tls>, upstream_tls: Option<Tls>) {
         // Opened when it was accepted: what the dial and the handshakes took is part of the connection's life.
+        let agreed = [&tls, &upstream_tls].into_iter().flatten().any(|t| t.alpn_chosen.as_deref() == Some("h2"));
+        if agreed && self.framing.is_some() {
+            self.framing = Some(Follow::http2(self.tell_all));
+        }
         self.teller.at = self.accepted;
         self.teller.tell(Seen::Opened(Box::new(ConnectionOpen {
             connection: self.teller.id,
@@ -172,11 +179,11 @@ impl Tap {
 
     /// Whether no exchange is open, as far as can be known: of a blind connection it cannot.
     pub(super) fn between_messages(&self) -> bool {
-        self.framing.as_ref().is_some_and(Http1::between_messages)
+        self.framing.as_ref().is_some_and(Follow::between_messages)
     }
 
     /// Runs the framing. A panic in there is our bug and not the traffic's: the connection goes blind and says so.
-    fn guarded(&mut self, from: Side, at: Stamp, run: impl FnOnce(&mut Http1, &mut Teller)) {
+    fn guarded(&mut self, from: Side, at: Stamp, run: impl FnOnce(&mut Follow, &mut Teller)) {
         let Some(framing) = &mut self.framing else {
             return;
         };

@@ -71,6 +71,7 @@ pub fn exchange(connection: ConnectionId, raw: &RawExchange, key: &Key) -> Optio
         request_body: 0,
         response,
         response_body: 0,
+        reset: raw.reset,
         interim: raw.interim.clone(),
         authorization,
         challenges,
@@ -163,6 +164,7 @@ mod tests {
             exchange: 1,
             request: Secret::new(head.as_bytes().to_vec()),
             response: None,
+            reset: None,
             interim: Vec::new(),
             times: Times::default(),
         };
@@ -181,6 +183,7 @@ mod tests {
                 exchange: 1,
                 request: Secret::new(head.into_bytes()),
                 response: None,
+                reset: None,
                 interim: Vec::new(),
                 times: Times::default(),
             };

@@ -20,6 +20,16 @@ pub fn request(authorization: Option<&AuthField>) -> Event {
     }
 }
 
+/// The same on HTTP/2, where requests of many logons share a connection: a message of NTLM is a token like any other
+/// there, since it belongs to no connection.
+pub const fn alone(event: Event) -> Event {
+    match event {
+        Event::Negotiate | Event::Authenticate => Event::Token,
+        Event::Challenge => Event::Continue,
+        other => other,
+    }
+}
+
 /// What a response is to the machine. `persistent` is the answer of [`super::persistence`].
 pub fn response(exchange: &Exchange, persistent: bool) -> Event {
     let Some(response) = &exchange.response else { return Event::Unanswered };

@@ -226,12 +226,22 @@ impl Site {
     pub fn exchange(&mut self, mut exchange: Exchange) -> Result<Turn, Box<Exchange>> {
         let at = exchange.times.response_head.or(exchange.times.end).unwrap_or(exchange.times.request_head);
         let authorization = exchange.authorization.as_ref();
-        let request = leg::request(authorization);
+        // On HTTP/2 each exchange is taken alone, as if it were the only one: streams interleave by design, and whose
+        // logon a connection has, if any, cannot be told.
+        let alone = exchange.request.version == "HTTP/2";
+        let mut request = leg::request(authorization);
+        if alone {
+            request = leg::alone(request);
+        }
         let Some(connection) = self.connections.get_mut(&exchange.connection) else { return Err(Box::new(exchange)) };
         let pending = connection.pending.as_ref().filter(|_| request == Event::Token);
         let ntlm = pending.is_some() || authorization.is_some_and(|a| a.ntlm().is_some());
-        let persistent = exchange.response.as_ref().is_some_and(|r| persistence::persistent(request, ntlm, r));
-        let answer = leg::response(&exchange, persistent);
+        let lasting = |r| persistence::persistent(request, ntlm, r) && (!alone || request == Event::Bare);
+        let persistent = exchange.response.as_ref().is_some_and(lasting);
+        let mut answer = leg::response(&exchange, persistent);
+        if alone {
+            answer = leg::alone(answer);
+        }
         let user = pending.and_then(|h| h.user.clone()).or_else(|| authorization.and_then(leg::user));
         let user: Option<Arc<str>> = user.map(Into::into);
         let scheme = if pending.is_some() { Some("negotiate-ntlm") } else { authorization.map(leg::scheme) };
@@ -241,9 +251,11 @@ impl Site {
 
         let logon_before = connection.logon.clone();
         let user_before = connection.last_user.clone();
-        let sent = handshake::step(connection.state, request);
+        let sent = handshake::step(if alone { State::default() } else { connection.state }, request);
         let answered = handshake::step(sent.to, answer);
-        connection.state = answered.to;
+        if !alone {
+            connection.state = answered.to;
+        }
         connection.told += 1;
         connection.note_hops(&exchange.request, client.as_ref());
         exchange.leg = Some(answered.meaning.name().to_owned());

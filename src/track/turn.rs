@@ -98,8 +98,17 @@ impl Turn {
         self.answered.meaning
     }
 
-    /// The AUTHENTICATE that it carries.
+    /// Whether its connection speaks HTTP/2. There each exchange is taken alone: nobody is logged on to a connection that
+    /// many requests share, so what NTLM needs of it cannot be judged.
+    pub fn is_http2(&self) -> bool {
+        self.exchange.request.version == "HTTP/2"
+    }
+
+    /// The AUTHENTICATE that it carries; `None` on HTTP/2, where it can belong to no connection.
     pub fn authenticate(&self) -> Option<&NtlmAuthenticate> {
+        if self.is_http2() {
+            return None;
+        }
         match self.exchange.authorization.as_ref().and_then(AuthField::ntlm) {
             Some(Ntlm::Authenticate(a)) => Some(a),
             _ => None,

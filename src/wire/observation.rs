@@ -39,8 +39,10 @@ pub struct RawExchange {
     /// The request's head, to the empty line; or what had come of it when the server refused it before its end
     /// (`http1::head::RequestHead` reads its whole lines).
     pub request: Secret<Vec<u8>>,
-    /// The final response's head; `None` when the connection ended before it.
+    /// The final response's head; `None` when the connection ended, or the stream was reset, before it.
     pub response: Option<Secret<Vec<u8>>>,
+    /// The error code that an HTTP/2 stream was reset with before its response (RFC 9113 section 7).
+    pub reset: Option<u32>,
     /// The interim responses before it (RFC 9110 section 15.2), at most 64.
     pub interim: Vec<Interim>,
     /// When its parts passed; what comes after the response's head is not yet known.

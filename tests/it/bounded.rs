@@ -61,6 +61,7 @@ impl Story {
             exchange,
             request: Secret::new(request.into_bytes()),
             response: Some(Secret::new(response.into_bytes())),
+            reset: None,
             interim: Vec::new(),
             times: Times { request: at, request_head: at, response_head: Some(at), ..Times::default() },
         };

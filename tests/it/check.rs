@@ -322,7 +322,7 @@ async fn the_certificates_are_compared_and_judged() {
     said.has("certificate", "ok", &["verifies", NAME]);
     said.has("extended-protection", "ok", &["the server's own certificate"]);
     said.has("client-certificate", "ok", &["none is asked for"]);
-    said.has("http-version", "warning", &["HTTP/2"]);
+    said.has("http-version", "ok", &["HTTP/2"]);
     said.has("host", "ok", &[NAME]);
     said.has("challenge", "ok", &["web01.example.test"]);
 

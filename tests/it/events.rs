@@ -332,6 +332,7 @@ impl Entropy<'_> {
             // A response that never came has no body.
             response_body: if response.is_some() { self.num() } else { 0 },
             response,
+            reset: self.opt(|e| e.num() as u32),
             interim: self.vec(|e| Interim { status: e.num() as u16, at: Some(e.stamp()) }),
             authorization: self.opt(Self::auth),
             challenges: self.vec(Self::auth),

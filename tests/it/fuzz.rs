@@ -13,12 +13,13 @@ use base64::engine::general_purpose::STANDARD;
 type Oracle = fn(&[u8]);
 
 /// Every oracle, by the name of its target.
-const ORACLES: [(&str, Oracle); 10] = [
+const ORACLES: [(&str, Oracle); 11] = [
     ("challenges", oracles::challenges),
     ("credentials", oracles::credentials),
     ("token", oracles::token),
     ("redact", oracles::redact),
     ("framing", oracles::framing),
+    ("http2", oracles::http2),
     ("engine", oracles::engine),
     ("page", oracles::page),
     ("log", oracles::log),

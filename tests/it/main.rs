@@ -25,3 +25,4 @@ mod sim;
 mod tls;
 mod token;
 mod wire;
+mod wire_http2;

@@ -73,6 +73,7 @@ impl Story {
                 request_body: 0,
                 response: Some(Response { status, ..Response::default() }),
                 response_body: 0,
+                reset: None,
                 interim: Vec::new(),
                 authorization: None,
                 challenges: Vec::new(),

@@ -26,6 +26,7 @@ async fn play(story: &Scenario) -> View {
             tls_key: None,
             upstream_ca: None,
             upstream_verify: None,
+            alpn: None,
         }],
         observe: file::Observe { trusted_proxies: Some(vec!["127.0.0.1".to_owned()]), ..file::Observe::default() },
         ..file::File::default()

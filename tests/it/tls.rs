@@ -5,9 +5,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use authtap::model::event::What;
 use authtap::model::transport::{By, How};
-use authtap::net::tls::{ServerTls, TlsFileError, UpstreamTls, Verify, certificate_facts};
-use authtap::net::{Clock, SiteConfig, probe_certificate};
+use authtap::net::tls::{Alpn, ServerTls, TlsFileError, UpstreamTls, Verify, certificate_facts};
+use authtap::net::{Clock, SiteConfig, probe, probe_certificate};
 use rcgen::{CertificateParams, CertifiedKey, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -107,6 +108,7 @@ async fn bytes_and_ends_pass_through_tls_on_both_sides() {
     let identity = Identity::new();
     let (listener, mut site) = upstream(Some(&identity.cert()), Verify::Require).await;
     site.tls = Some(identity.load());
+    site.alpn = Alpn::Http1;
     let rig = Rig::start(site);
     let (mut client, mut server) = through(&rig, &identity, &listener, &identity, &["h2", "http/1.1"]).await;
     assert_eq!(server.get_ref().1.server_name(), Some(NAME));
@@ -176,12 +178,82 @@ async fn a_client_that_offers_only_h2_is_not_refused() {
     let identity = Identity::new();
     let (listener, mut site) = upstream(Some(&identity.cert()), Verify::Require).await;
     site.tls = Some(identity.load());
+    site.alpn = Alpn::Http1;
     let rig = Rig::start(site);
     let (client, server) = through(&rig, &identity, &listener, &identity, &["h2"]).await;
     assert_eq!(client.get_ref().1.alpn_protocol(), None);
     drop((client, server));
     let tls = opens(&rig.told().await).remove(0).tls.unwrap();
     assert_eq!((tls.alpn_offered, tls.alpn_chosen), (vec!["h2".to_owned()], None));
+}
+
+/// A protocol that authtap takes away, or brings in, changes the outcome that it is here to explain.
+#[tokio::test]
+async fn client_and_upstream_agree_as_they_would_without_authtap() {
+    let identity = Identity::new();
+    for (offers, speaks, chosen) in [
+        (&["h2", "http/1.1"][..], &["h2", "http/1.1"][..], Some("h2")),
+        (&["http/1.1", "h2"], &["h2", "http/1.1"], Some("h2")),
+        (&["h2"], &["h2"], Some("h2")),
+        (&["spdy/3", "h2", "http/1.1"], &["http/1.1"], Some("http/1.1")),
+        (&["http/1.1"], &["h2", "http/1.1"], Some("http/1.1")),
+        (&["h2", "http/1.1"], &[], None),
+    ] {
+        let (listener, mut site) = upstream(Some(&identity.cert()), Verify::Require).await;
+        site.tls = Some(identity.load());
+        let rig = Rig::start(site);
+        let acceptor = identity.acceptor(speaks);
+        let accept = async {
+            let (tcp, _) = listener.accept().await.unwrap();
+            acceptor.accept(tcp).await.unwrap()
+        };
+        let connect = async { identity.connect(rig.client().await, offers).await };
+        let (client, server) = tokio::join!(connect, accept);
+        let agreed = client.get_ref().1.alpn_protocol().map(|p| String::from_utf8(p.to_vec()).unwrap());
+        assert_eq!(agreed.as_deref(), chosen, "{offers:?} {speaks:?}");
+        assert_eq!(server.get_ref().1.alpn_protocol(), chosen.map(str::as_bytes), "{offers:?} {speaks:?}");
+        drop((client, server));
+        let open = opens(&rig.told().await).remove(0);
+        assert_eq!(
+            (open.tls.unwrap().alpn_chosen.as_deref(), open.upstream_tls.unwrap().alpn_chosen.as_deref()),
+            (chosen, chosen)
+        );
+    }
+}
+
+/// A refusal over HTTP/2 that is not seen leaves the administrator with a connection without a word in it.
+#[tokio::test]
+async fn what_is_said_over_http2_is_told() {
+    use crate::cases::h2;
+    let identity = Identity::new();
+    let (listener, mut site) = upstream(Some(&identity.cert()), Verify::Require).await;
+    site.tls = Some(identity.load());
+    let rig = Rig::start(site);
+    let (mut client, mut server) = through(&rig, &identity, &listener, &identity, &["h2", "http/1.1"]).await;
+    // The server may speak first: TLS has told it what the client will speak.
+    let begins = h2::server_begins();
+    server.write_all(&begins).await.unwrap();
+    server.flush().await.unwrap();
+    let mut got = vec![0; begins.len()];
+    client.read_exact(&mut got).await.unwrap();
+    assert_eq!(got, begins);
+    let asks = [h2::client_begins(), h2::message(1, true, &["GET /app".to_owned(), "host: iis.test".to_owned()], b"")]
+        .concat();
+    client.write_all(&asks).await.unwrap();
+    client.flush().await.unwrap();
+    let mut got = vec![0; asks.len()];
+    server.read_exact(&mut got).await.unwrap();
+    assert!(got == asks);
+    let answer = h2::message(1, false, &["401".to_owned(), "www-authenticate: NTLM".to_owned()], b"no");
+    server.write_all(&answer).await.unwrap();
+    server.shutdown().await.unwrap();
+    let mut got = Vec::new();
+    client.read_to_end(&mut got).await.unwrap();
+    assert!(got == answer);
+    drop((client, server));
+    let events = rig.told().await;
+    assert!(!events.iter().any(|e| matches!(e.what, What::Gap(_))), "{events:?}");
+    assert_eq!(closes(&events).remove(0).exchanges, 1);
 }
 
 /// Asks plainly, and returns what came.
@@ -332,6 +404,22 @@ async fn a_client_that_refuses_the_certificate_leaves_its_alert() {
     let events = rig.told().await;
     let end = closes(&events).remove(0).end;
     assert_eq!((end.by, end.how), (By::Client, How::TlsAlert), "{end:?}");
+}
+
+/// Without it nobody is told that `--alpn http1` keeps clients from what the server speaks.
+#[tokio::test]
+async fn the_probe_learns_what_the_upstream_speaks() {
+    let identity = Identity::new();
+    for (speaks, chosen) in [(&["h2", "http/1.1"][..], Some("h2")), (&["http/1.1"], Some("http/1.1")), (&[], None)] {
+        let (listener, site) = upstream(Some(&identity.cert()), Verify::Record).await;
+        let acceptor = identity.acceptor(speaks);
+        let accept = async {
+            let (tcp, _) = listener.accept().await.unwrap();
+            acceptor.accept(tcp).await.ok();
+        };
+        let (found, ()) = tokio::join!(probe(&site.upstream, HANG, Clock::start().now()), accept);
+        assert_eq!(found.unwrap().alpn.as_deref(), chosen);
+    }
 }
 
 /// The start event compares both certificates; without the probe Extended Protection's breakage shows only as 401s.

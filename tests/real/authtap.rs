@@ -21,11 +21,16 @@ pub(crate) struct Authtap {
 impl Authtap {
     /// Puts authtap in front of `upstream`; with TLS, with the site's own certificate as the documentation asks for.
     pub(crate) fn start(rig: &Rig, upstream: u16) -> Self {
-        Self::start_as("capture", rig, upstream)
+        Self::start_with("capture", rig, upstream, &[])
     }
 
     /// The same for one of several authtaps of a rig; `name` is that of its capture file.
     pub(crate) fn start_as(name: &str, rig: &Rig, upstream: u16) -> Self {
+        Self::start_with(name, rig, upstream, &[])
+    }
+
+    /// The same with more options.
+    pub(crate) fn start_with(name: &str, rig: &Rig, upstream: u16, options: &[&str]) -> Self {
         let capture = rig.path(&format!("{name}.jsonl"));
         let mut command = command(PROGRAM);
         command.args([
@@ -45,6 +50,7 @@ impl Authtap {
                 .arg("--upstream-ca")
                 .arg(rig.authority());
         }
+        command.args(options);
         let mut process = Process::spawn("authtap", command);
         let listens = |line: &str| loopback_ports(line).find(|port| *port != upstream);
         let line = process.stderr.wait_for("authtap", |line| listens(line).is_some());

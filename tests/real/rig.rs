@@ -343,6 +343,26 @@ impl NginxPool {
     }
 }
 
+/// nginx with files behind Basic authentication; over TLS it takes HTTP/2.
+pub(crate) struct NginxFiles {
+    _process: Process,
+    pub(crate) port: u16,
+}
+
+impl NginxFiles {
+    pub(crate) fn start(rig: &Rig, name: &str, content: &[u8]) -> Self {
+        let port = free_port();
+        fs::write(rig.directory("pages").join(name), content).unwrap();
+        fs::write(rig.path("passwords"), format!("{}:{{PLAIN}}{}\n", ALICE.user, ALICE.password)).unwrap();
+        let configuration = rig.fill("nginx-http2.conf", &[("PORT", &port.to_string())]);
+        let mut server = command("nginx");
+        server.arg("-p").arg(rig.path("")).arg("-c").arg(configuration);
+        let mut process = Process::spawn("nginx", server);
+        process.stderr.wait_for("nginx", |line| line.contains("start worker processes"));
+        Self { _process: process, port }
+    }
+}
+
 /// A relay that writes down every byte of every connection: the witness that authtap changes none.
 pub(crate) struct Recorder {
     process: Process,

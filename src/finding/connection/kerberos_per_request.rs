@@ -75,7 +75,11 @@ impl Detect for Detector {
     }
 
     fn on_turn(&mut self, turn: &Turn, view: &View<'_>, out: &mut Raise<'_>) {
-        if turn.request != Event::Token || !matches!(turn.answer, Event::Accepted | Event::AcceptedOnce) {
+        // On HTTP/2 no connection stays logged on, so that each request has to bring its own.
+        if turn.request != Event::Token
+            || turn.is_http2()
+            || !matches!(turn.answer, Event::Accepted | Event::AcceptedOnce)
+        {
             return;
         }
         let Some(field) = turn.exchange.authorization.as_ref().filter(|a| is_ticket(a)) else { return };

@@ -16,7 +16,7 @@ use tokio_rustls::client::TlsStream;
 use super::certificate::facts;
 use super::file::{self, TlsFileError};
 use super::verify::{AskedForCertificate, Pinned, Recorder};
-use super::{HTTP1, failure, negotiated, provider};
+use super::{Protocol, failure, negotiated, provider};
 use crate::model::transport::Tls;
 
 /// How IIS's certificate is judged.
@@ -56,23 +56,16 @@ impl UpstreamTls {
             .dangerous()
             .with_custom_certificate_verifier(Arc::clone(&judge))
             .with_no_client_auth();
-        config.alpn_protocols = vec![HTTP1.to_vec()];
         // A session ticket of one client's connection on another client's would tie them together, and a resumed
         // session shows no certificate to judge.
         config.resumption = Resumption::disabled();
         Ok(Self { config, judge, verify })
     }
 
-    /// The same, with other protocols offered in ALPN, the preferred one first.
-    pub(in crate::net) fn offering(mut self, protocols: &[&[u8]]) -> Self {
-        self.config.alpn_protocols = protocols.iter().map(|p| p.to_vec()).collect();
-        self
-    }
-
-    /// Speaks TLS with IIS. `name` becomes the SNI, and is what the certificate must be for.
-    pub(in crate::net) async fn connect(&self, tcp: TcpStream, name: &str) -> ClientSession {
-        let offered = self.config.alpn_protocols.iter().map(|p| String::from_utf8_lossy(p).into_owned()).collect();
-        let mut tls = Tls { sni: None, alpn_offered: offered, ..Tls::default() };
+    /// Speaks TLS with IIS. `name` becomes the SNI, and is what the certificate must be for; `offer` is the ALPN list.
+    pub(in crate::net) async fn connect(&self, tcp: TcpStream, name: &str, offer: &[Protocol]) -> ClientSession {
+        let alpn_offered = offer.iter().map(|p| p.name().to_owned()).collect();
+        let mut tls = Tls { sni: None, alpn_offered, ..Tls::default() };
         let server = match ServerName::try_from(name.to_owned()) {
             Ok(server) => server,
             Err(why) => {
@@ -85,6 +78,7 @@ impl UpstreamTls {
         let recorder = Arc::new(Recorder::new(Arc::clone(&self.judge), self.verify == Verify::Record));
         let asked = Arc::new(AskedForCertificate::default());
         let mut config = self.config.clone();
+        config.alpn_protocols = offer.iter().map(|p| p.name().as_bytes().to_vec()).collect();
         config.dangerous().set_certificate_verifier(Arc::clone(&recorder) as _);
         config.client_auth_cert_resolver = Arc::clone(&asked) as _;
         let stream = TlsConnector::from(Arc::new(config)).connect(server, tcp).await;

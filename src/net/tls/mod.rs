@@ -20,8 +20,37 @@ pub use server::ServerTls;
 
 pub(super) use server::Hello;
 
-/// The one protocol that authtap speaks about for now.
-const HTTP1: &[u8] = b"http/1.1";
+/// Which protocols authtap lets the two sides agree on by ALPN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Alpn {
+    /// The upstream is offered what the client offers, and the client gets what the upstream chose.
+    #[default]
+    Mirror,
+    /// HTTP/1.1 alone, on both sides.
+    Http1,
+}
+
+/// A protocol that authtap can follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Http1,
+    Http2,
+}
+
+impl Protocol {
+    /// Its name in ALPN (RFC 7301).
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Http1 => "http/1.1",
+            Self::Http2 => "h2",
+        }
+    }
+
+    /// `None` of the names of other protocols.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        [Self::Http1, Self::Http2].into_iter().find(|p| p.name() == name)
+    }
+}
 
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())

@@ -13,13 +13,15 @@ use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
 use super::certificate::facts;
 use super::file::{self, TlsFileError};
-use super::{HTTP1, negotiated, provider};
+use super::{Protocol, negotiated, provider};
 use crate::model::transport::{Certificate, Tls};
 
 /// A certificate with its key, ready to serve.
 #[derive(Debug, Clone)]
 pub struct ServerTls {
-    with_alpn: Arc<ServerConfig>,
+    /// One for each protocol that may be chosen.
+    http1: Arc<ServerConfig>,
+    http2: Arc<ServerConfig>,
     without_alpn: Arc<ServerConfig>,
     certificate: Certificate,
 }
@@ -51,9 +53,17 @@ impl ServerTls {
             .map_err(|why| TlsFileError::UnusableKey { path: key.to_owned(), why: why.to_string() })?
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
-        let mut with_alpn = without_alpn.clone();
-        with_alpn.alpn_protocols = vec![HTTP1.to_vec()];
-        Ok(Self { with_alpn: Arc::new(with_alpn), without_alpn: Arc::new(without_alpn), certificate: first })
+        let with = |protocol: Protocol| {
+            let mut config = without_alpn.clone();
+            config.alpn_protocols = vec![protocol.name().as_bytes().to_vec()];
+            Arc::new(config)
+        };
+        Ok(Self {
+            http1: with(Protocol::Http1),
+            http2: with(Protocol::Http2),
+            without_alpn: Arc::new(without_alpn),
+            certificate: first,
+        })
     }
 
     /// The certificate that clients see.
@@ -66,10 +76,16 @@ impl ServerTls {
         let start = LazyConfigAcceptor::new(Acceptor::default(), tcp).await?;
         let mut tls = offered(&start.client_hello());
         tls.certificate = Some(self.certificate.clone());
-        // rustls refuses a client that offers ALPN without http/1.1; a server without ALPN refuses nobody.
-        let speaks = tls.alpn_offered.iter().any(|p| p.as_bytes() == HTTP1);
-        let config = if speaks { &self.with_alpn } else { &self.without_alpn };
-        Ok(Hello { start, config: Arc::clone(config), tls })
+        Ok(Hello { start, tls })
+    }
+
+    /// The configuration that chooses `protocol`.
+    fn choosing(&self, protocol: Option<Protocol>) -> Arc<ServerConfig> {
+        Arc::clone(match protocol {
+            Some(Protocol::Http1) => &self.http1,
+            Some(Protocol::Http2) => &self.http2,
+            None => &self.without_alpn,
+        })
     }
 }
 
@@ -84,16 +100,26 @@ fn offered(hello: &ClientHello<'_>) -> Tls {
 /// A client that has said hello.
 pub(in crate::net) struct Hello {
     start: StartHandshake<TcpStream>,
-    config: Arc<ServerConfig>,
     /// What it offered.
     pub(in crate::net) tls: Tls,
 }
 
 impl Hello {
-    /// Finishes the handshake.
-    pub(in crate::net) async fn accept(self) -> io::Result<(TlsStream<TcpStream>, Tls)> {
+    /// The protocols that it offers and authtap can follow, in its order.
+    pub(in crate::net) fn offers(&self) -> Vec<Protocol> {
+        self.tls.alpn_offered.iter().filter_map(|name| Protocol::named(name)).collect()
+    }
+
+    /// Finishes the handshake and chooses `protocol`, unless the client did not offer it: rustls refuses a client whose
+    /// ALPN list holds nothing of the server's, and a server without ALPN refuses nobody.
+    pub(in crate::net) async fn accept(
+        self,
+        server: &ServerTls,
+        protocol: Option<Protocol>,
+    ) -> io::Result<(TlsStream<TcpStream>, Tls)> {
+        let protocol = protocol.filter(|p| self.offers().contains(p));
         let mut tls = self.tls;
-        let stream = self.start.into_stream(self.config).await?;
+        let stream = self.start.into_stream(server.choosing(protocol)).await?;
         negotiated(&mut tls, stream.get_ref().1);
         Ok((stream, tls))
     }

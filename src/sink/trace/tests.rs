@@ -75,6 +75,7 @@ fn story() -> Vec<What> {
             request_body: 0,
             response: Some(Response { status: 401, ..Response::default() }),
             response_body: 0,
+            reset: None,
             interim: Vec::new(),
             authorization: None,
             challenges: Vec::new(),

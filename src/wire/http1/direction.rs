@@ -30,10 +30,10 @@ impl Default for State {
 }
 
 /// Why a connection goes blind.
-pub(super) struct Fault {
-    pub(super) side: Side,
-    pub(super) offset: u64,
-    pub(super) why: String,
+pub(in crate::wire) struct Fault {
+    pub(in crate::wire) side: Side,
+    pub(in crate::wire) offset: u64,
+    pub(in crate::wire) why: String,
 }
 
 impl Direction {
@@ -83,6 +83,6 @@ pub(super) fn signed(n: usize) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 
-pub(super) fn wide(n: usize) -> u64 {
+pub(in crate::wire) fn wide(n: usize) -> u64 {
     u64::try_from(n).unwrap_or(u64::MAX)
 }

@@ -13,7 +13,7 @@ pub struct RequestHead<'a> {
     pub method: &'a str,
     /// The request target as sent, white space within it included: what servers refuse is evidence as well.
     pub target: &'a [u8],
-    /// `HTTP/1.1`, `HTTP/1.0`.
+    /// `HTTP/1.1`, `HTTP/1.0`; `HTTP/2` when the head was made from HTTP/2's fields.
     pub version: &'a str,
     lines: Lines<'a>,
 }
@@ -25,7 +25,7 @@ pub struct ResponseHead<'a> {
     pub status: u16,
     /// As sent; may be empty.
     pub reason: &'a [u8],
-    /// `HTTP/1.1`, `HTTP/1.0`.
+    /// `HTTP/1.1`, `HTTP/1.0`; `HTTP/2` when the head was made from HTTP/2's fields.
     pub version: &'a str,
     lines: Lines<'a>,
 }
@@ -47,7 +47,7 @@ pub struct Fields<'a>(Lines<'a>);
 impl<'a> RequestHead<'a> {
     /// Reads a head; `None` when it is not one. A head that was cut gives the lines that are whole.
     pub fn parse(head: &'a [u8]) -> Option<Self> {
-        let head = Self::start(head).ok()?;
+        let head = Self::start(head).or_else(|_| Self::made(head)).ok()?;
         head.lines.valid().then_some(head)
     }
 
@@ -58,6 +58,15 @@ impl<'a> RequestHead<'a> {
 
     /// Reads the request line; the fields are not looked at yet.
     pub(super) fn start(head: &'a [u8]) -> Result<Self, &'static str> {
+        Self::line(head, http1)
+    }
+
+    /// The same of a head that `wire::http2` made; no peer can send one like it.
+    pub(in crate::wire) fn made(head: &'a [u8]) -> Result<Self, &'static str> {
+        Self::line(head, http2)
+    }
+
+    fn line(head: &'a [u8], version_of: fn(&[u8]) -> Option<&str>) -> Result<Self, &'static str> {
         let (line, rest) = split_line(head).ok_or(NOT_REQUEST)?;
         let bare_cr = line.contains(&b'\r');
         let space = find(b' ', line).ok_or(NOT_REQUEST)?;
@@ -74,7 +83,7 @@ impl<'a> RequestHead<'a> {
         if method == "PROXY" && target.starts_with(b"TCP") {
             return Err("expected an HTTP/1 request line, got a PROXY protocol v1 header");
         }
-        let version = http1(version).filter(|_| !target.is_empty());
+        let version = version_of(version).filter(|_| !target.is_empty());
         let version = version.ok_or(NOT_REQUEST)?;
         Ok(Self { method, target, version, lines: Lines { rest, response: false } })
     }
@@ -88,7 +97,7 @@ impl<'a> RequestHead<'a> {
 impl<'a> ResponseHead<'a> {
     /// Reads a head; `None` when it is not one. A head that was cut gives the lines that are whole.
     pub fn parse(head: &'a [u8]) -> Option<Self> {
-        let head = Self::start(head).ok()?;
+        let head = Self::start(head).or_else(|_| Self::made(head)).ok()?;
         head.lines.valid().then_some(head)
     }
 
@@ -99,10 +108,19 @@ impl<'a> ResponseHead<'a> {
 
     /// Reads the status line; the fields are not looked at yet.
     pub(super) fn start(head: &'a [u8]) -> Result<Self, &'static str> {
+        Self::line(head, http1)
+    }
+
+    /// The same of a head that `wire::http2` made.
+    pub(in crate::wire) fn made(head: &'a [u8]) -> Result<Self, &'static str> {
+        Self::line(head, http2)
+    }
+
+    fn line(head: &'a [u8], version_of: fn(&[u8]) -> Option<&str>) -> Result<Self, &'static str> {
         let (line, rest) = split_line(head).ok_or(NOT_RESPONSE)?;
         let bare_cr = line.contains(&b'\r');
-        let (version, after) = line.split_at_checked(8).ok_or(NOT_RESPONSE)?;
-        let version = http1(version).filter(|_| !bare_cr).ok_or(NOT_RESPONSE)?;
+        let (version, after) = line.split_at_checked(find(b' ', line).unwrap_or(0)).ok_or(NOT_RESPONSE)?;
+        let version = version_of(version).filter(|_| !bare_cr).ok_or(NOT_RESPONSE)?;
         let after = after.strip_prefix(b" ").ok_or(NOT_RESPONSE)?;
         let (digits, after) = after.split_at_checked(3).ok_or(NOT_RESPONSE)?;
         let status = std::str::from_utf8(digits)
@@ -248,6 +266,11 @@ fn http1(version: &[u8]) -> Option<&str> {
     }
 }
 
+/// What `wire::http2` writes as the version of the heads it makes.
+fn http2(version: &[u8]) -> Option<&str> {
+    (version == b"HTTP/2").then_some("HTTP/2")
+}
+
 /// A token (RFC 9110 section 5.6.2).
 fn token(name: &[u8]) -> Option<&str> {
     if name.is_empty() || !name.iter().all(|b| is_token_char(*b)) {
@@ -257,7 +280,7 @@ fn token(name: &[u8]) -> Option<&str> {
 }
 
 /// Whether a byte may be in a token (RFC 9110 section 5.6.2).
-pub(super) fn is_token_char(byte: u8) -> bool {
+pub(in crate::wire) fn is_token_char(byte: u8) -> bool {
     // One bit for each ASCII character: every byte of every field name comes here, and ranges would cost branches.
     const TOKEN: u128 = 0x57ff_ffff_c7ff_fffe_03ff_6cfa_0000_0000;
     byte < 128 && TOKEN.unbounded_shr(u32::from(byte)) & 1 == 1
@@ -324,7 +347,7 @@ mod tests {
             "HTTP/1.1  200 x\r\n\r\n",
             "HTTP/1.1 200 a\rb\r\n\r\n",
         ] {
-            assert!(ResponseHead::parse(line.as_bytes()).is_none(), "{line:?}");
+            assert!(ResponseHead::start(line.as_bytes()).is_err(), "{line:?}");
         }
     }
 

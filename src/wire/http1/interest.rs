@@ -8,20 +8,20 @@ use std::hash::Hasher;
 
 /// What matters of a request's head.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct RequestFacts {
-    pub(super) method: Method,
+pub(in crate::wire) struct RequestFacts {
+    pub(in crate::wire) method: Method,
     pub(super) body: Body,
     /// `Authorization` or `Proxy-Authorization`.
-    pub(super) authorization: bool,
+    pub(in crate::wire) authorization: bool,
     /// `Upgrade`.
     pub(super) upgrade: bool,
     /// Hash over what tells one client from another.
-    pub(super) marker: u64,
+    pub(in crate::wire) marker: u64,
 }
 
 /// Methods that change the response's framing (RFC 9112 section 6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Method {
+pub(in crate::wire) enum Method {
     Head,
     Connect,
     Other,
@@ -29,10 +29,10 @@ pub(super) enum Method {
 
 /// What matters of a response's head.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct ResponseFacts {
-    pub(super) status: u16,
+pub(in crate::wire) struct ResponseFacts {
+    pub(in crate::wire) status: u16,
     /// One of the fields of authentication.
-    pub(super) authentication: bool,
+    pub(in crate::wire) authentication: bool,
     lengths: Lengths,
     http10: bool,
 }
@@ -40,6 +40,16 @@ pub(super) struct ResponseFacts {
 impl RequestFacts {
     pub(super) fn of(head: &[u8]) -> Result<Self, &'static str> {
         let head = RequestHead::start(head)?;
+        let (facts, lengths) = Self::gather(&head)?;
+        Ok(Self { body: lengths.request(head.version == "HTTP/1.0")?, ..facts })
+    }
+
+    /// Of a head made from HTTP/2's fields; there the frames tell where the body ends.
+    pub(in crate::wire) fn of_http2(head: &[u8]) -> Result<Self, &'static str> {
+        Self::gather(&RequestHead::made(head)?).map(|(facts, _)| facts)
+    }
+
+    fn gather(head: &RequestHead<'_>) -> Result<(Self, Lengths), &'static str> {
         let mut lengths = Lengths::default();
         let mut marker = SipHasher13::new();
         let mut authorization = false;
@@ -64,17 +74,18 @@ impl RequestFacts {
                 _ => {}
             }
         }
-        Ok(Self {
+        let facts = Self {
             method: match head.method {
                 "HEAD" => Method::Head,
                 "CONNECT" => Method::Connect,
                 _ => Method::Other,
             },
-            body: lengths.request(head.version == "HTTP/1.0")?,
+            body: Body::None,
             authorization,
             upgrade,
             marker: marker.finish(),
-        })
+        };
+        Ok((facts, lengths))
     }
 }
 
@@ -87,7 +98,15 @@ fn mark(marker: &mut SipHasher13, field: u8, value: &[u8]) {
 
 impl ResponseFacts {
     pub(super) fn of(head: &[u8]) -> Result<Self, &'static str> {
-        let head = ResponseHead::start(head)?;
+        Self::gather(&ResponseHead::start(head)?)
+    }
+
+    /// Of a head made from HTTP/2's fields.
+    pub(in crate::wire) fn of_http2(head: &[u8]) -> Result<Self, &'static str> {
+        Self::gather(&ResponseHead::made(head)?)
+    }
+
+    fn gather(head: &ResponseHead<'_>) -> Result<Self, &'static str> {
         let mut lengths = Lengths::default();
         let mut authentication = false;
         let mut lines = head.lines();
@@ -117,12 +136,12 @@ impl ResponseFacts {
     }
 
     /// An interim response (RFC 9110 section 15.2); 101 is final here: after it comes another protocol.
-    pub(super) const fn interim(&self) -> bool {
+    pub(in crate::wire) const fn interim(&self) -> bool {
         matches!(self.status, 100 | 102..=199)
     }
 
     /// A redirection (RFC 9110 section 15.4): it may hide a refusal, and a client that follows it may drop its credentials.
-    pub(super) const fn redirects(&self) -> bool {
+    pub(in crate::wire) const fn redirects(&self) -> bool {
         matches!(self.status, 301 | 302 | 303 | 307 | 308)
     }
 

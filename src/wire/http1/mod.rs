@@ -6,16 +6,16 @@
 //! not guess, because a wrong pairing of answers with requests would accuse the innocent.
 
 mod body;
-mod direction;
+pub(super) mod direction;
 mod framing;
 pub mod head;
-mod interest;
+pub(super) mod interest;
 #[cfg(test)]
 mod moments;
-mod pending;
+pub(super) mod pending;
 mod pool;
-mod reader;
-mod requests;
+pub(super) mod reader;
+pub(super) mod requests;
 mod responses;
 mod scan;
 #[cfg(test)]
@@ -78,6 +78,10 @@ impl Http1 {
     pub fn telling_all(mut self, all: bool) -> Self {
         self.all = all;
         self
+    }
+
+    pub(super) const fn tells_all(&self) -> bool {
+        self.all
     }
 
     /// Bytes from the client, before they are forwarded.

@@ -34,15 +34,15 @@ impl Moment {
 
 /// One request on its way, or answered and not over.
 #[derive(Debug)]
-pub(super) struct Pending {
+pub(in crate::wire) struct Pending {
     /// The head, then ten bytes for each interim response: so that a `100 Continue` costs no allocation of its own.
     /// Once the response's head has come, the copy of its body in memory of its own, or nothing.
     buffer: Vec<u8>,
     /// Length of the head in `buffer`; zero once the response's head has come.
     head: u32,
-    pub(super) number: ExchangeNo,
-    pub(super) request: Stamp,
-    pub(super) request_head: Stamp,
+    pub(in crate::wire) number: ExchangeNo,
+    pub(in crate::wire) request: Stamp,
+    pub(in crate::wire) request_head: Stamp,
     /// First byte of the request's body.
     request_body_at: Moment,
     /// Last byte of the request.
@@ -50,24 +50,24 @@ pub(super) struct Pending {
     /// First byte of the response's body.
     response_body_at: Moment,
     /// Last byte of the response, once it has come.
-    pub(super) response_end: Option<Stamp>,
+    pub(in crate::wire) response_end: Option<Stamp>,
     /// Content bytes of the request, once it has come whole.
-    pub(super) request_body: Option<u64>,
-    pub(super) method: Method,
+    pub(in crate::wire) request_body: Option<u64>,
+    pub(in crate::wire) method: Method,
     /// `Authorization` or `Proxy-Authorization`.
-    pub(super) authorization: bool,
+    pub(in crate::wire) authorization: bool,
     /// Told whatever the answer: the client changed, or an upgrade is asked for.
-    pub(super) told_anyway: bool,
+    pub(in crate::wire) told_anyway: bool,
     /// The final response's head has come.
-    pub(super) answered: bool,
+    pub(in crate::wire) answered: bool,
     /// `Out::exchange` has it.
-    pub(super) told: bool,
+    pub(in crate::wire) told: bool,
     /// Its response's body is copied: told, and a refusal.
-    pub(super) copied: bool,
+    pub(in crate::wire) copied: bool,
 }
 
 impl Pending {
-    pub(super) fn new(
+    pub(in crate::wire) fn new(
         number: ExchangeNo,
         request: Stamp,
         request_head: Stamp,
@@ -96,7 +96,7 @@ impl Pending {
     }
 
     /// An interim response came.
-    pub(super) fn interim(&mut self, at: Stamp, status: u16) {
+    pub(in crate::wire) fn interim(&mut self, at: Stamp, status: u16) {
         let responses = self.buffer.len().saturating_sub(self.head()) / INTERIM_BYTES;
         if responses < INTERIM {
             self.buffer.extend_from_slice(&status.to_be_bytes());
@@ -105,18 +105,18 @@ impl Pending {
     }
 
     /// Bytes of the request's body came.
-    pub(super) const fn request_body(&mut self, at: Stamp) {
+    pub(in crate::wire) const fn request_body(&mut self, at: Stamp) {
         self.request_body_at.first(at);
     }
 
     /// The request's last byte came.
-    pub(super) const fn request_ended(&mut self, at: Stamp, body: u64) {
+    pub(in crate::wire) const fn request_ended(&mut self, at: Stamp, body: u64) {
         self.request_body = Some(body);
         self.request_end.first(at);
     }
 
     /// Bytes of the response's body came.
-    pub(super) const fn response_body(&mut self, at: Stamp) {
+    pub(in crate::wire) const fn response_body(&mut self, at: Stamp) {
         self.response_body_at.first(at);
     }
 
@@ -125,13 +125,14 @@ impl Pending {
     }
 
     /// The exchange for the observer, in memory of its own: the pool's buffers do not leave.
-    pub(super) fn exchange(&self, response: Option<(&[u8], Stamp)>) -> RawExchange {
+    pub(in crate::wire) fn exchange(&self, response: Option<(&[u8], Stamp)>) -> RawExchange {
         let (head, interim) = self.buffer.split_at_checked(self.head()).unwrap_or((&self.buffer, &[]));
         let (interim, _) = interim.as_chunks::<INTERIM_BYTES>();
         RawExchange {
             exchange: self.number,
             request: Secret::new(head.to_vec()),
             response: response.map(|(head, _)| Secret::new(head.to_vec())),
+            reset: None,
             interim: interim
                 .iter()
                 .map(|[high, low, at @ ..]| Interim {
@@ -152,13 +153,13 @@ impl Pending {
     }
 
     /// More content of the response, kept up to [`COPIED`] bytes.
-    pub(super) fn copy(&mut self, content: &[u8]) {
+    pub(in crate::wire) fn copy(&mut self, content: &[u8]) {
         let room = COPIED.saturating_sub(self.buffer.len());
         self.buffer.extend_from_slice(content.get(..room).unwrap_or(content));
     }
 
     /// The end for the observer, `at` unless the response ended before. The copy of the body goes with it.
-    pub(super) fn ended(&mut self, request_body: u64, response_body: u64, at: Stamp) -> Ended {
+    pub(in crate::wire) fn ended(&mut self, request_body: u64, response_body: u64, at: Stamp) -> Ended {
         let body = if self.copied { std::mem::take(&mut self.buffer) } else { Vec::new() };
         Ended {
             exchange: self.number,
@@ -174,7 +175,7 @@ impl Pending {
     }
 
     /// The head is no longer needed; how many bytes it was.
-    pub(super) fn release(&mut self, pool: &mut Pool) -> usize {
+    pub(in crate::wire) fn release(&mut self, pool: &mut Pool) -> usize {
         let head = self.head();
         self.head = 0;
         let buffer = std::mem::take(&mut self.buffer);

@@ -16,7 +16,7 @@ pub struct Pool {
 
 impl Pool {
     /// An empty buffer.
-    pub(super) fn take(&mut self) -> Vec<u8> {
+    pub(in crate::wire) fn take(&mut self) -> Vec<u8> {
         self.spare.pop().unwrap_or_else(|| {
             self.created = self.created.saturating_add(1);
             Vec::with_capacity(INITIAL)
@@ -24,7 +24,7 @@ impl Pool {
     }
 
     /// Takes a buffer back. Large ones, and those that nobody waits for, are dropped.
-    pub(super) fn give(&mut self, mut buffer: Vec<u8>) {
+    pub(in crate::wire) fn give(&mut self, mut buffer: Vec<u8>) {
         let capacity = buffer.capacity();
         if capacity == 0 || capacity > CAPACITY || self.spare.len() >= SPARE {
             return;

@@ -7,14 +7,14 @@ use super::{MAX_HEAD, Pool};
 
 /// Whose heads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Side {
+pub(in crate::wire) enum Side {
     Client,
     Upstream,
 }
 
 impl Side {
     /// As `Out::unparsable` names it.
-    pub(super) const fn name(self) -> &'static str {
+    pub(in crate::wire) const fn name(self) -> &'static str {
         match self {
             Self::Client => "client",
             Self::Upstream => "upstream",

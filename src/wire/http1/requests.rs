@@ -9,9 +9,9 @@ use super::{Http1, MAX_HEAD, Out, Pool};
 use crate::model::Stamp;
 
 /// Most requests waiting for their responses.
-pub(super) const MAX_PENDING: usize = 1024;
+pub(in crate::wire) const MAX_PENDING: usize = 1024;
 /// Most bytes of heads held for them: two of the largest.
-const MAX_HELD: usize = 2 * MAX_HEAD;
+pub(in crate::wire) const MAX_HELD: usize = 2 * MAX_HEAD;
 
 impl Http1 {
     pub(super) fn client_step<'a>(

@@ -4,6 +4,7 @@
 //! step looks like is in `tests/cases/README.md`.
 
 mod confusion;
+pub(crate) mod h2;
 mod kerberos;
 mod player;
 mod token;

@@ -9,11 +9,12 @@ use authtap::model::event::{ConnectionClose, ConnectionOpen, Event, Gap, GapWhat
 use authtap::model::network::Network;
 use authtap::model::transport::{Addresses, By, Certificate, End, How, Tls};
 use authtap::model::{ConnectionId, Stamp};
-use authtap::wire::http1::{Http1, Out, Pool};
+use authtap::wire::follow::Follow;
+use authtap::wire::http1::{Out, Pool};
 use authtap::wire::observation::{Ended, Observation, RawExchange, Seen};
 
-use super::Case;
 use super::token::{Tokens, Words, binding_of};
+use super::{Case, h2};
 
 /// 2026-01-01T00:00:00Z.
 const EPOCH: i64 = 1_767_225_600_000_000;
@@ -66,7 +67,9 @@ impl Out for Told {
 }
 
 struct Wire {
-    http: Http1,
+    http: Follow,
+    /// HTTP/2's first frames have passed.
+    begun: bool,
     opened: Stamp,
     client_bytes: u64,
     upstream_bytes: u64,
@@ -143,8 +146,26 @@ impl Player {
                 };
                 self.bytes(at, n.parse().unwrap(), direction.starts_with('>'), &bytes);
             }
+            [n, direction @ ("h2>" | "h2<"), stream, ..] => {
+                let text = rest.split_once(direction).expect("a direction").1.trim_start();
+                let text = text.split_once(stream).expect("a stream").1.trim_start().to_owned();
+                self.h2(at, n.parse().unwrap(), *direction == "h2>", stream.parse().unwrap(), &text);
+            }
             _ => panic!("no step: {line}"),
         }
+    }
+
+    /// A message or a reset on a stream of HTTP/2. The first one brings what begins the connection.
+    fn h2(&mut self, at: Stamp, n: u64, from_client: bool, stream: u32, text: &str) {
+        let wire = self.wires.get_mut(&n).unwrap_or_else(|| panic!("connection {n} is not open"));
+        if !std::mem::replace(&mut wire.begun, true) {
+            self.bytes(at, n, true, &h2::client_begins());
+            self.bytes(at, n, false, &h2::server_begins());
+        }
+        let (head, body) = text.split_once(" || ").unwrap_or((text, ""));
+        let lines: Vec<String> = head.split(" | ").map(|line| self.fill(line.trim(), at)).collect();
+        let bytes = h2::message(stream, from_client, &lines, &body_of(body));
+        self.bytes(at, n, from_client, &bytes);
     }
 
     fn start(&mut self, at: Stamp, ours: &str, theirs: &str, checks: &[&str]) {
@@ -168,13 +189,16 @@ impl Player {
 
     fn open(&mut self, at: Stamp, n: u64, client: &str, rest: &[&str]) {
         let address = |text: &str| -> SocketAddr { text.parse().unwrap_or_else(|_| panic!("no address: {text}")) };
-        let (options, certificates): (Vec<&str>, Vec<&str>) = rest.iter().partition(|w| w.contains('='));
+        let agreed = rest.contains(&"h2");
+        let rest = rest.iter().copied().filter(|w| *w != "h2");
+        let (options, certificates): (Vec<&str>, Vec<&str>) = rest.partition(|w| w.contains('='));
         let options = options.join(" ");
         let options = Words::of(&options);
         let tls = |name, hash: &str| Tls {
             certificate: certificate(name, hash),
             sni: options.option("sni").map(str::to_owned),
             alpn_offered: options.option("alpn").map_or_else(Vec::new, |l| l.split(',').map(str::to_owned).collect()),
+            alpn_chosen: agreed.then(|| "h2".to_owned()),
             ..Tls::default()
         };
         let open = ConnectionOpen {
@@ -190,7 +214,8 @@ impl Player {
                 ..tls("iis.example.test", h)
             }),
         };
-        self.wires.insert(n, Wire { http: Http1::default(), opened: at, client_bytes: 0, upstream_bytes: 0 });
+        let http = if agreed { Follow::http2(false) } else { Follow::new(false) };
+        self.wires.insert(n, Wire { http, begun: false, opened: at, client_bytes: 0, upstream_bytes: 0 });
         self.observe(at, Seen::Opened(Box::new(open)));
     }
 

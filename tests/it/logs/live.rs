@@ -33,6 +33,7 @@ async fn the_log_of_the_server_says_why_each_was_refused() {
             tls_key: None,
             upstream_ca: None,
             upstream_verify: None,
+            alpn: None,
         }],
         capture: file::Capture { file: Some(capture.clone()), ..file::Capture::default() },
         ..file::File::default()

@@ -134,6 +134,7 @@ impl Site {
             _ => Vec::new(),
         };
         let exchange = Exchange {
+            reset: None,
             connection: ConnectionId(place.0),
             exchange: place.1,
             request: Request {

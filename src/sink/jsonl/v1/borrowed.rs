@@ -40,6 +40,8 @@ struct ExchangeRef<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     response: Option<ResponseRef<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    reset: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     authorization: Option<AuthField>,
     challenges: Vec<AuthField>,
     times: Times,
@@ -184,6 +186,7 @@ fn exchange(x: &event::Exchange) -> ExchangeRef<'_> {
             body_bytes: x.response_body,
             page: r.page.as_ref().map(page),
         }),
+        reset: x.reset,
         authorization: x.authorization.as_ref().map(Into::into),
         challenges: x.challenges.iter().map(Into::into).collect(),
         times: Times {

@@ -23,6 +23,9 @@ pub struct Exchange {
     /// The response; absent when none came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response: Option<Response>,
+    /// The error code that its HTTP/2 stream was reset with before a response came; 13 is HTTP_1_1_REQUIRED.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reset: Option<u32>,
     /// The request's credentials, decoded and without secrets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorization: Option<AuthField>,
@@ -46,7 +49,7 @@ pub struct Request {
     pub method: String,
     /// As sent, the values of query parameters replaced.
     pub target: String,
-    /// `HTTP/1.1` or `HTTP/1.0`.
+    /// `HTTP/1.1`, `HTTP/1.0` or `HTTP/2`.
     pub version: String,
     /// Name and value of each field line in order; values redacted.
     #[serde(default)]
@@ -83,7 +86,7 @@ pub struct Response {
     /// As sent; may be empty.
     #[serde(default)]
     pub reason: String,
-    /// `HTTP/1.1` or `HTTP/1.0`.
+    /// `HTTP/1.1`, `HTTP/1.0` or `HTTP/2`.
     #[serde(default)]
     pub version: String,
     /// Name and value of each field line in order; values redacted.
@@ -176,6 +179,7 @@ impl From<&event::Exchange> for Exchange {
                 body_bytes: x.response_body,
                 page: r.page.as_ref().map(Into::into),
             }),
+            reset: x.reset,
             authorization: x.authorization.as_ref().map(Into::into),
             challenges: x.challenges.iter().map(Into::into).collect(),
             times: Times {
@@ -227,6 +231,7 @@ impl TryFrom<Exchange> for event::Exchange {
             interim,
             response_body: x.response.as_ref().map_or(0, |r| r.body_bytes),
             response: x.response.map(to_response).transpose()?,
+            reset: x.reset,
             authorization: x.authorization.map(TryInto::try_into).transpose()?,
             challenges: x.challenges.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             times,
