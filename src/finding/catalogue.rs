@@ -16,6 +16,7 @@ catalogue! {
     "connection/reauthenticated_per_application.rs" => reauthenticated_per_application,
     "connection/token_after_success.rs" => token_after_success,
     "connection/intermediary_on_path.rs" => intermediary_on_path,
+    "connection/windows_auth_over_http2.rs" => windows_auth_over_http2,
     "challenge/challenge_missing.rs" => challenge_missing,
     "challenge/challenge_unanswered.rs" => challenge_unanswered,
     "challenge/no_common_scheme.rs" => no_common_scheme,
@@ -69,6 +70,7 @@ catalogue! {
     "insertion/client_certificate_not_relayed.rs" => client_certificate_not_relayed,
     "insertion/proxy_on_server_host.rs" => proxy_on_server_host,
     "insertion/proxy_changes_host.rs" => proxy_changes_host,
+    "insertion/proxy_hides_http2.rs" => proxy_hides_http2,
 }
 
 /// Slugs of the findings that explain others, or say better what they say.

@@ -22,6 +22,7 @@ mod process;
 mod rig;
 
 mod bindings;
+mod http2;
 mod logons;
 mod moments;
 mod oracle;

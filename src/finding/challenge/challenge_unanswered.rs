@@ -41,6 +41,7 @@ finding! {
     schemes: [],
     cause: Client,
     consequence_of: [
+        "windows-auth-over-http2",
         "negotiate-refuses-ntlm",
         "authorization-malformed",
         "health-probe-unauthorized",

@@ -49,7 +49,7 @@ finding! {
     basis: Observed,
     schemes: ["ntlm", "negotiate-ntlm", "kerberos", "negotiate", "basic", "digest", "bearer"],
     cause: Client,
-    consequence_of: ["authorization-malformed", "authorization-dropped", "handshake-split-across-connections", "handshake-interleaved", "connection-closed-mid-handshake", "handshake-changed-node", "channel-binding-mismatch", "channel-binding-foreign", "kerberos-clock-skew", "kerberos-wrong-key", "kerberos-encryption-type", "kerberos-error", "kerberos-replay", "negotiate-refuses-ntlm", "digest-uri-mismatch", "digest-stale-loop", "bearer-rejected", "access-denied-after-logon", "no-common-scheme", "anonymous-logon", "credentials-rejected"],
+    consequence_of: ["windows-auth-over-http2", "authorization-malformed", "authorization-dropped", "handshake-split-across-connections", "handshake-interleaved", "connection-closed-mid-handshake", "handshake-changed-node", "channel-binding-mismatch", "channel-binding-foreign", "kerberos-clock-skew", "kerberos-wrong-key", "kerberos-encryption-type", "kerberos-error", "kerberos-replay", "negotiate-refuses-ntlm", "digest-uri-mismatch", "digest-stale-loop", "bearer-rejected", "access-denied-after-logon", "no-common-scheme", "anonymous-logon", "credentials-rejected"],
     since: "0.1.0",
 }
 
