@@ -3,6 +3,9 @@
 use crate::model::Stamp;
 use crate::track::turn::Turn;
 
+/// What Kerberos allows clocks to differ, in seconds (RFC 4120 section 8.1's recommendation, and Windows' default).
+pub(super) const ALLOWED: u64 = 300;
+
 /// The `Date` of the response (RFC 9110 section 6.6.1), to the second.
 pub(super) fn server_date(turn: &Turn) -> Option<Stamp> {
     date(turn.response_header("date")?)

@@ -98,7 +98,22 @@ impl Request {
     }
 }
 
+fn ends_connection(version: &str, headers: &[Header]) -> bool {
+    let has = |token: &str| {
+        headers
+            .iter()
+            .filter(|h| h.name.eq_ignore_ascii_case("connection"))
+            .any(|h| h.value.split(',').any(|t| t.trim().eq_ignore_ascii_case(token)))
+    };
+    has("close") || (version == "HTTP/1.0" && !has("keep-alive"))
+}
+
 impl Request {
+    /// Whether this request asks to end its connection after the answer, as [`Response::ends_connection`] has it.
+    pub fn ends_connection(&self) -> bool {
+        ends_connection(&self.version, &self.headers)
+    }
+
     /// Names of its cookies, each with what stands for its value: equal for equal values within one run.
     pub fn cookies(&self) -> impl Iterator<Item = (&str, &str)> {
         let fields = self.headers.iter().filter(|h| h.name.eq_ignore_ascii_case("cookie"));
@@ -115,12 +130,6 @@ impl Response {
     /// Whether this response ends its connection: `Connection: close`, or HTTP/1.0 without `keep-alive`
     /// (RFC 9112 section 9.3, "Persistence").
     pub fn ends_connection(&self) -> bool {
-        let has = |token: &str| {
-            self.headers
-                .iter()
-                .filter(|h| h.name.eq_ignore_ascii_case("connection"))
-                .any(|h| h.value.split(',').any(|t| t.trim().eq_ignore_ascii_case(token)))
-        };
-        has("close") || (self.version == "HTTP/1.0" && !has("keep-alive"))
+        ends_connection(&self.version, &self.headers)
     }
 }

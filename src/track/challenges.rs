@@ -35,7 +35,9 @@ pub struct Challenge {
     pub answered_here: bool,
     /// The response that carried it ends its connection.
     pub announced_close: bool,
-    /// The server announced or made the end of the connection before the AUTHENTICATE came.
+    /// The request that it answers ends its connection: whoever closes first then only does what was asked.
+    pub asked_close: bool,
+    /// The server announced or made the end of the connection before the AUTHENTICATE came, or had been asked to.
     pub cut_by_server: bool,
     /// The request that came between it and its AUTHENTICATE on the same connection.
     pub interrupted_by: Option<ExchangeNo>,

@@ -49,6 +49,16 @@ pub fn response(exchange: &Exchange, persistent: bool) -> Event {
     });
     // A KRB-ERROR is a refusal, even inside `accept-incomplete`.
     let error = exchange.challenges.iter().any(|c| c.kerberos().is_some_and(|k| k.message == "krb-error"));
+    // The server's last message of a logon, in a 401: it knows the user, and refuses the resource all the same.
+    let complete = exchange.authorization.is_some()
+        && exchange.challenges.iter().any(|c| match &c.token {
+            Token::Spnego(s) => s.neg_state.as_deref() == Some("accept-completed"),
+            Token::Kerberos(k) => k.message == "ap-rep",
+            _ => false,
+        });
+    if complete && !error {
+        return Event::AcceptedOnce;
+    }
     if more && !error { Event::Continue } else { Event::Refused }
 }
 

@@ -474,6 +474,7 @@ impl Site {
         let own = |message, at| OwnLeg { connection: exchange.connection, exchange: exchange.exchange, message, at };
         let two = [own(leg::request_name(turn.request), exchange.times.request_head), own("CHALLENGE", at)];
         let legs = if before.is_empty() { Arc::from(two) } else { [before, &two].concat().into() };
+        let asked_close = exchange.request.ends_connection();
         let announced_close = exchange.response.as_ref().is_some_and(Response::ends_connection);
         let challenge = Challenge {
             handshake: self.next_handshake(),
@@ -487,7 +488,8 @@ impl Site {
             concluded: false,
             answered_here: false,
             announced_close,
-            cut_by_server: announced_close,
+            asked_close,
+            cut_by_server: announced_close || asked_close,
             interrupted_by: None,
         };
         if let Some(c) = self.connections.get_mut(&exchange.connection)

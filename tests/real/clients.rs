@@ -124,6 +124,16 @@ pub(crate) fn requests_ntlm(rig: &Rig, port: u16, path: &str, account: Account, 
     answers("requests-ntlm", rig, command)
 }
 
+/// requests with its own Digest, `requests` times in one session.
+pub(crate) fn requests_digest(rig: &Rig, port: u16, path: &str, account: Account, requests: u32) -> Vec<Answer> {
+    let mut command = rig.python("requests_ntlm_client.py");
+    command
+        .arg(rig.url(port, path))
+        .args(["--digest", "--user", account.user, "--password", account.password])
+        .args(["--requests", &requests.to_string()]);
+    answers("requests with Digest", rig, command)
+}
+
 /// requests-gssapi with alice's Kerberos ticket.
 pub(crate) fn requests_gssapi(rig: &Rig, port: u16, path: &str, kdc: &Kdc, options: &[&str]) -> Vec<Answer> {
     let mut command = rig.python("requests_gssapi_client.py");

@@ -15,6 +15,11 @@ pub(crate) struct Haproxy {
 impl Haproxy {
     /// Puts it in front of `upstream`; `forwarded` makes it tell the client's address in `X-Forwarded-For`.
     pub(crate) fn start(name: &str, rig: &Rig, upstream: u16, forwarded: bool) -> Self {
+        Self::start_with(name, rig, upstream, if forwarded { "option forwardfor" } else { "" })
+    }
+
+    /// The same with an option that takes the place of those that it ought to have.
+    pub(crate) fn start_with(name: &str, rig: &Rig, upstream: u16, option: &str) -> Self {
         let port = free_port();
         let (mut listen_tls, mut tls) = (String::new(), String::new());
         if rig.tls() {
@@ -31,7 +36,7 @@ impl Haproxy {
                 ("UPSTREAM", &upstream.to_string()),
                 ("LISTEN_TLS", &listen_tls),
                 ("TLS", &tls),
-                ("FORWARDED", if forwarded { "option forwardfor" } else { "" }),
+                ("OPTION", option),
             ],
         );
         // It tells a service manager when it accepts connections; here the test is that manager.

@@ -15,13 +15,17 @@
 )]
 
 mod authtap;
+mod broken;
 mod check;
 mod clients;
 mod haproxy;
+mod ledger;
 mod process;
 mod rig;
 
 mod bindings;
+mod breakages;
+mod breakages_on_the_way;
 mod http2;
 mod logons;
 mod moments;

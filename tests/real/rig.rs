@@ -194,8 +194,9 @@ impl NtlmServer {
 pub(crate) struct Kdc {
     _process: Process,
     configuration: PathBuf,
-    keytab: PathBuf,
-    ticket: PathBuf,
+    profile: PathBuf,
+    pub(crate) keytab: PathBuf,
+    pub(crate) ticket: PathBuf,
 }
 
 impl Kdc {
@@ -233,7 +234,14 @@ impl Kdc {
         kinit.args(["-c", "echo \"$1\" | kinit \"$2\"", "sh", ALICE.password, ALICE.user]);
         kinit.env("KRB5CCNAME", format!("FILE:{}", ticket.display()));
         run("kinit", kinit);
-        Self { _process: process, configuration, keytab, ticket }
+        Self { _process: process, configuration, profile, keytab, ticket }
+    }
+
+    /// A change to the realm's accounts, by `kadmin.local`.
+    pub(crate) fn change(&self, query: &str) {
+        let mut kadmin = command("kadmin.local");
+        kadmin.env("KRB5_CONFIG", &self.configuration).env("KRB5_KDC_PROFILE", &self.profile).args(["-q", query]);
+        run("kadmin.local", kadmin);
     }
 
     /// Makes a client use alice's ticket.
@@ -244,7 +252,7 @@ impl Kdc {
 
 /// Apache with mod_auth_gssapi: Kerberos and NTLM, by MIT's library and gss-ntlmssp; and Basic and Digest in `/basic/`
 /// and `/digest/`.
-/// It serves `page` and `soak.html`, and counts the bytes that `upload` is sent.
+/// It serves `page` and `soak.html`, `private` to bob alone, and counts the bytes that `upload` is sent.
 pub(crate) struct Apache {
     _process: Process,
     pub(crate) port: u16,
@@ -252,6 +260,11 @@ pub(crate) struct Apache {
 
 impl Apache {
     pub(crate) fn start(rig: &Rig, kdc: &Kdc) -> Self {
+        Self::start_with(rig, kdc, &kdc.keytab, "+0")
+    }
+
+    /// The same with the keys of another keytab, and with its clock set `ahead` (`+10m`, as faketime takes it).
+    pub(crate) fn start_with(rig: &Rig, kdc: &Kdc, keytab: &Path, ahead: &str) -> Self {
         let port = free_port();
         let modules = "/usr/lib/apache2/modules";
         let (mut load_tls, mut tls) = (String::new(), String::new());
@@ -269,13 +282,17 @@ impl Apache {
         );
         let pages = rig.directory("htdocs");
         fs::write(pages.join("page"), "you are in\n").unwrap();
+        fs::write(pages.join("private"), "you are bob\n").unwrap();
         fs::copy(rig.program("soak.html"), pages.join("soak.html")).unwrap();
         make_users(rig);
         let replays = rig.directory("replays");
 
-        let mut server = command_without_root("apache2");
+        let mut server = command_without_root(if ahead == "+0" { "apache2" } else { "faketime" });
+        if ahead != "+0" {
+            server.args(["-m", "-f", ahead, "apache2"]);
+        }
         server.arg("-D").arg("FOREGROUND").arg("-f").arg(configuration);
-        server.env("KRB5_CONFIG", &kdc.configuration).env("KRB5_KTNAME", format!("FILE:{}", kdc.keytab.display()));
+        server.env("KRB5_CONFIG", &kdc.configuration).env("KRB5_KTNAME", format!("FILE:{}", keytab.display()));
         server.env("KRB5RCACHENAME", format!("file2:{}/seen", replays.display()));
         server.env("NTLM_USER_FILE", rig.accounts());
         server.envs([("NETBIOS_COMPUTER_NAME", "APACHE1"), ("NETBIOS_DOMAIN_NAME", "EXAMPLE")]);

@@ -17,7 +17,7 @@ use crate::soak_clients::{self as clients, Target};
 
 /// What is true of this rig and no fault of the traffic: authtap and the server are on one machine, and on ports of
 /// their own.
-const TRUE_OF_THE_RIG: [&str; 2] = ["proxy-on-server-host", "proxy-changes-host"];
+pub(crate) const TRUE_OF_THE_RIG: [&str; 2] = ["proxy-on-server-host", "proxy-changes-host"];
 
 /// A client, and the server that it goes to.
 struct Case {

@@ -18,6 +18,7 @@ packages=(
   nginx-light haproxy
   curl openssl ca-certificates
   tshark
+  faketime
   python3 python3-venv python3-gssapi
 )
 
@@ -39,7 +40,7 @@ browser() {
 # Everything the tests call, by what would be missed if it were not there.
 missing() {
   local program
-  for program in apache2 nginx haproxy curl openssl tshark java javac htpasswd krb5kdc kadmin.local kdb5_util kinit; do
+  for program in apache2 nginx haproxy curl openssl tshark faketime java javac htpasswd krb5kdc kadmin.local kdb5_util kinit; do
     command -v "$program" >/dev/null || echo "$program"
   done
   browser >/dev/null || [ -n "$no_browser_package" ] || echo chromium

@@ -11,6 +11,7 @@ import threading
 import loopback  # noqa: F401
 import requests
 from requests.adapters import HTTPAdapter
+from requests.auth import HTTPDigestAuth
 from requests_ntlm import HttpNtlmAuth
 
 
@@ -44,7 +45,10 @@ def is_authenticate(credentials):
 def client(number, options, answers):
     with requests.Session() as session:
         session.trust_env = False
-        session.auth = HttpNtlmAuth(options.user, options.password, send_cbt=not options.no_channel_binding)
+        if options.digest:
+            session.auth = HTTPDigestAuth(options.user, options.password)
+        else:
+            session.auth = HttpNtlmAuth(options.user, options.password, send_cbt=not options.no_channel_binding)
         session.verify = options.ca or True
         if options.split:
             adapter = OneAuthenticateAtATime()
@@ -77,6 +81,7 @@ def main():
     parser.add_argument("--split", action="store_true", help="let the AUTHENTICATEs through one at a time, once all are challenged")
     parser.add_argument("--upload", metavar="URL", help="every tenth request sends a body there")
     parser.add_argument("--ca", help="PEM file of the authority that the server's certificate is checked against")
+    parser.add_argument("--digest", action="store_true", help="log on by requests' own Digest instead")
     parser.add_argument("--no-channel-binding", action="store_true")
     options = parser.parse_args()
 

@@ -35,7 +35,7 @@ finding! {
     basis: Observed,
     schemes: [],
     cause: Server,
-    consequence_of: ["anonymous-identity-broken"],
+    consequence_of: ["access-denied-after-logon", "anonymous-identity-broken"],
     since: "0.1.0",
 }
 

@@ -83,7 +83,8 @@ impl Detect for Detector {
 
     fn on_turn(&mut self, turn: &Turn, view: &View<'_>, out: &mut Raise<'_>) {
         let id = turn.exchange.connection;
-        if matches!(turn.meaning(), Meaning::Logon | Meaning::LogonOnce) && turn.request == Event::Authenticate {
+        let logon = matches!(turn.meaning(), Meaning::Logon | Meaning::LogonOnce) && turn.status() != 401;
+        if logon && turn.request == Event::Authenticate {
             let at = turn.exchange.times.response_head.unwrap_or_default();
             let memory = self.connections.entry(id).or_default();
             memory.accept(turn);

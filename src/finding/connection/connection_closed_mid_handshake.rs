@@ -5,6 +5,7 @@ use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::Stamp;
 use crate::model::finding::Basis;
 use crate::model::transport::{By, How};
+use crate::track::challenges::Challenge;
 use crate::track::site::Closed;
 use crate::track::turn::Turn;
 
@@ -15,7 +16,7 @@ finding! {
     ///
     /// ## What authtap saw
     /// A CHALLENGE in a response that itself ends the connection (`Connection: close`, or HTTP/1.0 without
-    /// `keep-alive`), or the server's side closing or resetting the connection while the challenge waited for its answer
+    /// `keep-alive`) or answers a request that asks for that, or the server's side closing or resetting the connection while the challenge waited for its answer
     /// or the answer for its verdict.
     ///
     /// ## Why it breaks
@@ -86,7 +87,14 @@ impl Detect for Detector {
         else {
             return;
         };
-        if !closed.close.mid_handshake || closed.close.end.by != By::Upstream {
+        if !closed.close.mid_handshake {
+            return;
+        }
+        if challenge.asked_close && !closed.answered {
+            out.raise(at, as_asked(challenge, closed));
+            return;
+        }
+        if closed.close.end.by != By::Upstream {
             return;
         }
         let how = if closed.close.end.how == How::Reset { "reset" } else { "closed" };
@@ -114,4 +122,24 @@ impl Detect for Detector {
             ),
         );
     }
+}
+
+/// The request itself asked for the end: whose side closed first is chance.
+fn as_asked(challenge: &Challenge, closed: &Closed) -> Draft {
+    let after = closed.ended_at.since(challenge.at).as_millis();
+    Draft::new(
+        Basis::Observed,
+        format!(
+            "The request of connection {} that got a CHALLENGE had itself asked to end the connection (`Connection: close`, or \
+             HTTP/1.0 without `keep-alive`), which ended {after} ms later, before the CHALLENGE could be answered: look at the \
+             client, or a hop in front of authtap.",
+            challenge.connection
+        ),
+        Place::new(challenge.connection, None, "close", closed.ended_at).says("the connection ended as the request had asked"),
+    )
+    .scheme(Some(challenge.scheme))
+    .and(
+        Place::new(challenge.connection, Some(challenge.exchange), "CHALLENGE", challenge.at)
+            .says("the CHALLENGE, in answer to a request that asks to end the connection"),
+    )
 }

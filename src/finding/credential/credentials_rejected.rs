@@ -1,5 +1,6 @@
 //! See the page below.
 
+use crate::finding::hops::not_iis;
 use crate::finding::refusal::{Refusal, may_be_credentials};
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::finding::Basis;
@@ -18,7 +19,8 @@ finding! {
     /// For Basic and Digest: credentials of an offered scheme, and 401. The wire does not tell a wrong password from a
     /// locked, expired or restricted account, hence `inferred`; `observed` when IIS's detailed page or its log
     /// (`authtap report --iis-log`) gives the reason. When the same user was accepted before in this watch, the credentials
-    /// may be right and the resource forbidden: then it is only `suspected`.
+    /// may be right and the resource forbidden: then it is only `suspected`. So it is for NTLM when the answer's `Server` is not IIS: a hop
+    /// behind authtap that mixes connections looks the same.
     ///
     /// ## Why it breaks
     /// The server, or the domain controller it asked, did not accept what came. Why, only they know: IIS logs `401 1` (or
@@ -86,6 +88,7 @@ fn draft(turn: &Turn, view: &View<'_>) -> Draft {
     let name = turn.user.as_deref().unwrap_or("a user without a name");
     let connection = view.site.connection(turn.exchange.connection);
     let page = Refusal::of(turn);
+    let foreign = if turn.request == Event::Authenticate { not_iis(turn) } else { String::new() };
     let (basis, cause) = if page.as_ref().is_some_and(is_a_reason) {
         (Basis::Observed, "it is the account or its password, as the page of IIS says")
     } else if page.is_some_and(|p| p.is_code(INVALID_TOKEN)) {
@@ -110,6 +113,12 @@ fn draft(turn: &Turn, view: &View<'_>) -> Draft {
             "the same user was accepted before, so it may be a permission on this resource, or a password that \
              changed",
         )
+    } else if !foreign.is_empty() {
+        (
+            Basis::Suspected,
+            "it may be a wrong password, an unknown user or a restricted account, but a hop behind authtap that does not \
+             keep a connection to the server for each client makes a right password fail as well",
+        )
     } else {
         (
             Basis::Inferred,
@@ -129,7 +138,7 @@ fn draft(turn: &Turn, view: &View<'_>) -> Draft {
     Draft::new(
         basis,
         format!(
-            "The server refused {name} from {from} for {} {} on connection {}: {whole}; {cause}{says}.",
+            "The server refused {name} from {from} for {} {} on connection {}: {whole}; {cause}{foreign}{says}.",
             e.request.method, e.request.target, e.connection
         ),
         Place::response(turn).says("401 with bare schemes after complete credentials"),

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::finding::clock::{server_date, span};
+use crate::finding::clock::{ALLOWED, server_date, span};
 use crate::finding::memory::Memory;
 use crate::finding::ticket::{SKEW, ap_req, krb_error, spn};
 use crate::finding::{Detect, Draft, Place, Raise, View};
@@ -50,8 +50,6 @@ finding! {
 
 /// A client that corrects its time comes back within this.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// What Kerberos allows, in seconds (RFC 4120 section 8.1's recommendation, and Windows' default).
-const ALLOWED: u64 = 300;
 
 /// A client that was told of its clock.
 #[derive(Debug)]

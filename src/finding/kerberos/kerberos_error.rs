@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::finding::clock::{ALLOWED, server_date, span};
 use crate::finding::memory::Memory;
 use crate::finding::ticket::{ETYPE_NOSUPP, SKEW, WRONG_KEY, ap_req, described, error_name, krb_error};
 use crate::finding::{Detect, Draft, Place, Raise, View};
@@ -22,7 +23,7 @@ finding! {
     /// the future, that is, clocks; KRB_AP_ERR_REPEAT (34), a message that was used before.
     ///
     /// ## Fix
-    /// - 32: on the client `klist purge`, or log on again; a service that runs for long must renew its tickets.
+    /// - 32: on the client `klist purge`, or log on again; a service that runs for long must renew its tickets. Where the summary says that the server's `Date` is off, mend the server's clock first.
     /// - 33: compare the clocks (`w32tm /stripchart /computer:DC /samples:3`).
     /// - 34: something repeats requests; see `kerberos-replay`.
     /// - Others: `authtap explain CODE`, and *Event Viewer > Windows Logs > System*, source *Security-Kerberos*, on the server.
@@ -70,6 +71,7 @@ impl Detect for Detector {
             return;
         }
         let times = if *count > 1 { format!(" ({count} times so far)") } else { String::new() };
+        let clock = clock(number, turn).unwrap_or_default();
         let means = code::kerberos(number).map(|row| format!(": {}", row.text.means.trim_end_matches('.')));
         let ticket = ap_req(turn).map(|t| format!("the ticket for {}", described(t)));
         out.raise(
@@ -77,7 +79,7 @@ impl Detect for Detector {
             Draft::new(
                 Basis::Observed,
                 format!(
-                    "The server answered {} to {} from {} on connection {}{times}{}.",
+                    "The server answered {} to {} from {} on connection {}{times}{}.{clock}",
                     error_name(error),
                     ticket.unwrap_or_else(|| "a token".to_owned()),
                     turn.party,
@@ -90,4 +92,20 @@ impl Detect for Detector {
             .and(Place::request(turn).says("the message that it answers")),
         );
     }
+}
+
+/// A ticket looks expired, or not yet valid, to a server whose own clock is wrong.
+fn clock(error: i32, turn: &Turn) -> Option<String> {
+    if !matches!(error, 32 | 33) {
+        return None;
+    }
+    let (server, here) = (server_date(turn)?, turn.at());
+    let ahead = server >= here;
+    let seconds = if ahead { server.since(here) } else { here.since(server) }.as_secs();
+    let which = if ahead { "ahead of" } else { "behind" };
+    let told = format!(
+        " The server's `Date` is {} {which} authtap's clock: the server's clock may be the cause.",
+        span(seconds)
+    );
+    (seconds > ALLOWED).then_some(told)
 }

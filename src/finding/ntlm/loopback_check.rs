@@ -37,7 +37,8 @@ finding! {
     ///
     /// ## Not this when
     /// `Host` is one of the names in the server's CHALLENGE, an address, or `localhost`; or the client's computer is another
-    /// one. Then a refused logon is `credentials-rejected`.
+    /// one. Then a refused logon is `credentials-rejected`. Where the same client's user got in at another path, it is
+    /// `access-denied-after-logon`.
     ///
     /// ## References
     /// - KB 896861 (error 401.1 when browsing a site by its host name on the server itself)
@@ -48,6 +49,7 @@ finding! {
     schemes: ["ntlm", "negotiate-ntlm"],
     cause: Server,
     consequence_of: [],
+    yields_to: ["access-denied-after-logon"],
     since: "0.1.0",
 }
 

@@ -16,7 +16,8 @@ finding! {
     ///
     /// ## What authtap saw
     /// `observed`: the same user, from the same client, was accepted at another path within the last ten minutes, and is
-    /// refused here with whole credentials. For Kerberos, whose user cannot be seen, the same ticket was accepted. `inferred`:
+    /// refused here with whole credentials; for Kerberos, whose user cannot be seen, the same ticket was accepted. Or the 401
+    /// itself holds the server's last message of a successful logon (SPNEGO `accept-completed`, AP-REP). `inferred`:
     /// IIS's detailed page says 401.3, and no acceptance was seen.
     ///
     /// ## Why it breaks
@@ -123,13 +124,15 @@ impl Detect for Detector {
         if refusal.is_some() && said.is_none() {
             return;
         }
+        // The server's last message of the logon came in this 401.
+        let completed = turn.answer == Event::AcceptedOnce && turn.request != Event::Bare;
         let whole = turn.answer == Event::Refused
             && (turn.came_whole() || (turn.request == Event::Token && turn.scheme == Some("kerberos")));
         // Without anybody logged on it is the anonymous account that may not have it: so a logon begins.
         let known = turn.logon_before.is_some() || turn.user_before.is_some();
         let named = said.and_then(|r| r.logon_user()).is_some_and(|user| user != "Anonymous");
         let bare = turn.request == Event::Bare && said.is_some() && (known || named);
-        if !whole && !bare {
+        if !whole && !bare && !completed {
             return;
         }
         let (at, path) = (turn.at(), turn.path());
@@ -137,12 +140,13 @@ impl Detect for Detector {
         let who = Who::of(turn).or_else(|| logged_on.as_deref().map(|u| Who::User(UserKey::of(u))));
         let list = who.as_ref().and_then(|who| self.accepted.get(&(who.clone(), turn.party)));
         let list = list.map_or(&[][..], Vec::as_slice);
-        if said.is_none() && list.iter().any(|a| a.path == path) {
+        if said.is_none() && !completed && list.iter().any(|a| a.path == path) {
             return;
         }
         let elsewhere = list.iter().rev().find(|a| a.path != path && at.since(a.at) <= LATELY);
         let basis = match (said, elsewhere) {
             (_, Some(_)) => Basis::Observed,
+            _ if completed => Basis::Observed,
             (Some(_), None) => Basis::Inferred,
             (None, None) => return,
         };
@@ -158,7 +162,7 @@ impl Detect for Detector {
                 format!("the same user was accepted at {} {} s before", a.path, at.since(a.at).as_secs())
             }
             (None, Some(r)) => r.says(),
-            (None, None) => return,
+            (None, None) => "the message that completes the logon came in that very 401".to_owned(),
         };
         let draft = Draft::new(
             basis,
