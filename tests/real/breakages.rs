@@ -102,8 +102,8 @@ fn breakage_a_message_that_comes_twice() {
     let authtap = Authtap::start(&rig, apache.port);
     let recorder = Recorder::start(&rig, "recorder", authtap.port);
     assert_eq!(curl_kerberos(&rig, recorder.port, &kdc, &["/page"]), [200]);
-    let recorded = recorder.stop();
-    let sent = String::from_utf8_lossy(&recorded[0].to_server);
+    let wire = recorder.stop();
+    let sent = String::from_utf8_lossy(&wire[0].to_server);
     let authorization = sent.lines().find(|line| line.starts_with("Authorization: Negotiate ")).unwrap();
     assert_eq!(curl_with(&rig, authtap.port, "/page", ["--header", authorization]), 401);
     ledger.judge("a replayed AP-REQ", &authtap.stop(), &[told("kerberos-replay", "observed", &[2, 1])]);
@@ -278,5 +278,22 @@ fn breakage_a_scheme_that_is_not_offered() {
         assert_eq!(curl(&rig, port, "--basic", ALICE, &["/"]), [401]);
     });
     ledger.judge("curl --basic where only NTLM is offered", &diagnosis, &[told("no-common-scheme", "observed", &[1])]);
+    ledger.close();
+}
+
+/// When this fails, a field that nobody can read is taken for a wrong password, or the report holds what was in it.
+#[test]
+fn breakage_credentials_that_cannot_be_read() {
+    let rig = Rig::new(Transport::Plain);
+    let kdc = Kdc::start(&rig);
+    let apache = Apache::start(&rig, &kdc);
+    let mut ledger = Ledger::default();
+    let diagnosis = between("plain-text", &rig, apache.port, |port| {
+        let field = format!("Authorization: Basic {}:{}", ALICE.qualified(), ALICE.password);
+        assert_eq!(curl_with(&rig, port, "/basic/page", ["--header", &field]), 401);
+    });
+    let malformed = told("authorization-malformed", "observed", &[1]);
+    ledger.judge("curl, Basic without base64", &diagnosis, &[malformed]);
+    assert!(!diagnosis.report.to_string().contains(ALICE.password), "a password is in the report");
     ledger.close();
 }

@@ -45,6 +45,27 @@ fn breakage_intermediaries_that_change_messages() {
         assert_eq!(curl_with(&rig, port, "/basic/page", ["--basic"]), 401);
     });
     ledger.judge("nginx hides WWW-Authenticate", &diagnosis, &[told("challenge-missing", "observed", &[2])]);
+    // Only the refusals are restated: who is let in sees nothing of it.
+    for (name, settings, expected) in [
+        (
+            "nginx answers a 401 with a redirect to a login page",
+            "proxy_intercept_errors on; error_page 401 =302 http://www.example.test/login?returnUrl=/;",
+            told("unauthorized-hidden", "observed", &[1]),
+        ),
+        (
+            "nginx answers a 401 with a page of its own",
+            "proxy_intercept_errors on; error_page 401 =200 /nobody; location = /nobody { return 200 nobody; } \
+             add_header WWW-Authenticate \"Basic realm=www.example.test\" always;",
+            told("unauthorized-hidden", "suspected", &[1]),
+        ),
+    ] {
+        let slug = name.replace(' ', "-");
+        let nginx = Nginx::start(&slug, &rig, apache.port, &format!("proxy_pass http://site; {settings}"));
+        let diagnosis = between(&slug, &rig, nginx.port, |port| {
+            assert_ne!(by(&rig, port, "basic", "/basic/page", ALICE.with_wrong_password()), 401);
+        });
+        ledger.judge(name, &diagnosis, &[expected]);
+    }
     ledger.close();
 }
 
@@ -135,7 +156,7 @@ fn breakage_a_farm_without_affinity() {
     // requests tries each request twice: with two nodes every second one would get in.
     let others = [Rig::new(Transport::Plain), Rig::new(Transport::Plain)];
     let nodes = [&rig, &others[0], &others[1]].map(|rig| Apache::start(rig, &kdc));
-    let farm = nodes.iter().map(|node| format!("server 127.0.0.1:{};", node.port)).collect::<String>();
+    let farm = nodes.each_ref().map(|node| format!("server 127.0.0.1:{};", node.port)).concat();
     let mut ledger = Ledger::default();
     let nginx = Nginx::start_before("farm", &rig, &farm, "proxy_pass http://site;");
     let diagnosis = between("digest", &rig, nginx.port, |port| {

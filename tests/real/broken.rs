@@ -130,6 +130,15 @@ fn asked<S: Into<OsString>>(
     ended.stdout.trim().parse().unwrap_or_else(|_| panic!("curl failed: {}", ended.stderr))
 }
 
+impl Kdc {
+    /// A change to the realm's accounts, by `kadmin.local`.
+    pub(crate) fn change(&self, query: &str) {
+        let mut kadmin = command("kadmin.local");
+        kadmin.env("KRB5_CONFIG", &self.configuration).env("KRB5_KDC_PROFILE", &self.profile).args(["-q", query]);
+        run("kadmin.local", kadmin);
+    }
+}
+
 /// Puts alice's service ticket into her cache, while clocks and keys are as they ought to be.
 pub(crate) fn fetch_service_ticket(kdc: &Kdc) {
     let mut kvno = command("kvno");

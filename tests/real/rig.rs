@@ -193,8 +193,8 @@ impl NtlmServer {
 /// A Kerberos realm of the run's own, with `HTTP/www.example.test` in a keytab and a ticket for alice.
 pub(crate) struct Kdc {
     _process: Process,
-    configuration: PathBuf,
-    profile: PathBuf,
+    pub(crate) configuration: PathBuf,
+    pub(crate) profile: PathBuf,
     pub(crate) keytab: PathBuf,
     pub(crate) ticket: PathBuf,
 }
@@ -235,13 +235,6 @@ impl Kdc {
         kinit.env("KRB5CCNAME", format!("FILE:{}", ticket.display()));
         run("kinit", kinit);
         Self { _process: process, configuration, profile, keytab, ticket }
-    }
-
-    /// A change to the realm's accounts, by `kadmin.local`.
-    pub(crate) fn change(&self, query: &str) {
-        let mut kadmin = command("kadmin.local");
-        kadmin.env("KRB5_CONFIG", &self.configuration).env("KRB5_KDC_PROFILE", &self.profile).args(["-q", query]);
-        run("kadmin.local", kadmin);
     }
 
     /// Makes a client use alice's ticket.
