@@ -278,6 +278,14 @@ fn breakage_a_scheme_that_is_not_offered() {
         assert_eq!(curl(&rig, port, "--basic", ALICE, &["/"]), [401]);
     });
     ledger.judge("curl --basic where only NTLM is offered", &diagnosis, &[told("no-common-scheme", "observed", &[1])]);
+    let kdc = Kdc::start(&rig);
+    let apache = Apache::start(&rig, &kdc);
+    let diagnosis = between("kerberos-alone", &rig, apache.port, |port| {
+        assert_eq!(curl_kerberos(&rig, port, &kdc, &["/kerberos/page"]), [200]);
+        assert_eq!(curl_negotiate_ntlm(&rig, port, &["/kerberos/page"]), [401]);
+    });
+    let expected = told("negotiate-refuses-ntlm", "observed", &[2]);
+    ledger.judge("NTLM in Negotiate where it takes Kerberos alone", &diagnosis, &[expected]);
     ledger.close();
 }
 

@@ -180,3 +180,26 @@ fn breakage_a_certificate_that_cannot_pass() {
     ledger.judge("a server that insists on a client certificate", &diagnosis, &[expected]);
     ledger.close();
 }
+
+/// When this fails, the user with many groups or cookies who is refused by a hop's limit is told to mind the password.
+#[test]
+fn breakage_heads_that_are_too_long_for_a_hop() {
+    let rig = Rig::new(Transport::Plain);
+    let kdc = Kdc::start(&rig);
+    let apache = Apache::start(&rig, &kdc);
+    let nginx = Nginx::start("limited", &rig, apache.port, "proxy_pass http://site;");
+    let haproxy = Haproxy::start("haproxy-limited", &rig, apache.port, false);
+    let mut ledger = Ledger::default();
+    for (name, port, bytes, expected) in [
+        ("apache", apache.port, 9_000, told("intermediate-header-limit", "observed", &[1])),
+        ("nginx", nginx.port, 9_000, told("intermediate-header-limit", "observed", &[1])),
+        ("haproxy", haproxy.port, 20_000, told("intermediate-header-limit", "suspected", &[1])),
+    ] {
+        let diagnosis = between(&format!("{name}-limit"), &rig, port, |port| {
+            let cookie = format!("Cookie: groups={}", "g".repeat(bytes));
+            assert_eq!(curl_with(&rig, port, "/page", ["--header", &cookie]), 400);
+        });
+        ledger.judge(&format!("{bytes} bytes of cookies at {name} as it comes"), &diagnosis, &[expected]);
+    }
+    ledger.close();
+}
