@@ -268,14 +268,16 @@ impl Trace {
             ($level:ident) => {{
                 let _in = self.span(finding.connections.first().copied()).entered();
                 let connections: Vec<u64> = finding.connections.iter().map(|c| c.0).collect();
+                let because = finding.root.as_ref().map(|r| format!(" (a consequence of {r})")).unwrap_or_default();
                 $level!(
                     authtap.finding.slug = finding.slug,
                     authtap.finding.severity = finding.severity.name(),
                     authtap.finding.basis = finding.basis.name(),
                     authtap.finding.scheme = finding.scheme,
+                    authtap.finding.root = finding.root,
                     authtap.finding.connections = ?connections,
                     authtap.finding.fix = finding.fix,
-                    "{}: {}",
+                    "{}: {}{because}",
                     finding.title,
                     finding.summary
                 )
