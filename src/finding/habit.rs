@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::memory::Memory;
+use super::product;
 use super::{Place, View};
 use crate::model::auth::{AuthField, Scheme, Token};
 use crate::model::finding::Evidence;
@@ -28,6 +29,10 @@ const MEMORY: Duration = Duration::from_mins(30);
 #[derive(Debug)]
 pub(in crate::finding) struct Lost {
     path: u64,
+    /// A browser, which may ask its user for the credentials again.
+    may_ask: bool,
+    /// It brought credentials for something else at once: it had them, and asked nobody.
+    had_them: bool,
     /// When it was refused.
     pub(in crate::finding) at: Stamp,
     /// Its first line.
@@ -122,8 +127,8 @@ impl Habits {
             if !late && lost.path == path {
                 habit.asks_first = true;
             } else if !late {
-                habit.lost = Some(lost);
-            } else if same && !view.site.gaps().client_since(turn.peer, lost.at) {
+                habit.lost = Some(Lost { had_them: lost.had_them || same, ..lost });
+            } else if same && (lost.had_them || !lost.may_ask) && !view.site.gaps().client_since(turn.peer, lost.at) {
                 broken = Some(Broken { lost, before });
             }
         }
@@ -163,6 +168,8 @@ impl Habits {
         if habit.paths.contains(&path) {
             habit.lost = Some(Lost {
                 path,
+                may_ask: turn.user_agent().starts_with("Mozilla/"),
+                had_them: false,
                 at: turn.at(),
                 request: turn.request_line(),
                 evidence: Place::response(turn).says("401 to the request without credentials"),
@@ -191,5 +198,7 @@ fn named(turn: &Turn) -> Option<IpAddr> {
 }
 
 fn cookies(turn: &Turn) -> Vec<u64> {
-    turn.exchange.request.cookies().take(COOKIES).map(hash).collect()
+    // A balancer's own cookie is the same for all whom it sends to one node.
+    let own = turn.exchange.request.cookies().filter(|(name, _)| !product::is_affinity_cookie(name));
+    own.take(COOKIES).map(hash).collect()
 }

@@ -93,6 +93,11 @@ pub(super) fn of_response(response: &Response, mut found: impl FnMut(&'static st
     }
 }
 
+/// Whether a cookie is a balancer's own, by its name.
+pub(super) fn is_affinity_cookie(name: &str) -> bool {
+    COOKIES.iter().any(|(start, _)| name.starts_with(start))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

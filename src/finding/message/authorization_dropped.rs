@@ -39,7 +39,7 @@ finding! {
     /// ## Not this when
     /// The client logs on with NTLM, or with Kerberos on a connection that stays logged on: it then sends nothing more by
     /// right. A client that waits to be asked, and answers each 401, is not reported, nor is one that signs out or gets a
-    /// new token.
+    /// new token, nor a browser that may have asked its user again.
     ///
     /// ## References
     /// - RFC 9110 sections 11.6.2 and 15.4; Fetch Standard, section "HTTP-redirect fetch"
