@@ -32,8 +32,21 @@ impl Roots {
         for (_, finding) in found.iter() {
             self.remember(finding);
         }
-        found.retain(|(_, finding)| self.first_of(finding, |meta| meta.yields_to).is_none());
+        // Untold findings, where they were, and what is told instead.
+        let mut instead = Vec::new();
+        found.retain(|(_, finding)| {
+            let Some(better) = self.first_of(finding, |meta| meta.yields_to) else { return true };
+            instead.push((finding.slug.clone(), finding.connections.first().copied(), better));
+            false
+        });
         for (_, finding) in found.iter_mut() {
+            // A root that is not told explains nothing.
+            let untold = |(slug, at, _): &&(String, Option<ConnectionId>, &str)| {
+                finding.root.as_ref() == Some(slug) && finding.connections.first() == at.as_ref()
+            };
+            if let Some((_, _, better)) = instead.iter().find(untold) {
+                finding.root = Some((*better).to_owned());
+            }
             if finding.root.is_none() {
                 finding.root = self.first_of(finding, |meta| meta.consequence_of).map(str::to_owned);
             }

@@ -5,6 +5,8 @@ use crate::finding::refusal::Refusal;
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::finding::{Basis, Evidence};
 use crate::model::user::UserKey;
+use crate::token::channel_binding::{Binding, of_authenticate};
+use crate::track::connection::Connection;
 use crate::track::handshake::Event;
 use crate::track::turn::Turn;
 use std::net::IpAddr;
@@ -18,14 +20,15 @@ finding! {
     /// `observed`: the same user, from the same client, was accepted at another path within the last ten minutes, and is
     /// refused here with whole credentials; for Kerberos, whose user cannot be seen, the same ticket was accepted. Or the 401
     /// itself holds the server's last message of a successful logon (SPNEGO `accept-completed`, AP-REP). `inferred`:
-    /// IIS's detailed page says 401.3, and no acceptance was seen.
+    /// IIS's detailed page says 401.3, and no acceptance was seen; or the logon came over TLS, was accepted in another
+    /// application only, and Extended Protection of this one may be the reason as well.
     ///
     /// ## Why it breaks
     /// After the logon IIS opens the file as that user, and NTFS says no (401.3, error 5); or the application refuses
     /// with 401 where 403 would be right. Browsers answer any 401 with a prompt.
     ///
     /// ## Fix
-    /// - Files: give the user or group *Read* on the folder (*Explorer > Properties > Security*, or `icacls FOLDER /grant "DOMAIN\\group:(OI)(CI)RX"`). With impersonation the user needs it, without it the application pool's account does.
+    /// - Files: give the user or group *Read* on the folder (*Explorer > Properties > Security*, or `icacls FOLDER /grant "DOMAIN\group:(OI)(CI)RX"`). With impersonation the user needs it, without it the application pool's account does.
     /// - *Edit Permissions > Effective access* for that user on that folder tells whether NTFS is the cause.
     /// - URL rules: *site > Authorization Rules* in IIS Manager, or `<authorization>` in web.config of that folder.
     /// - The application: look in its own log; an `[Authorize]` rule that answers 401 to a known user should answer 403.
@@ -33,7 +36,8 @@ finding! {
     /// Afterwards the user gets 200 there, or an honest 403.
     ///
     /// ## Not this when
-    /// The user is accepted nowhere (`credentials-rejected`), the refused path was accepted before for the same user
+    /// The application asks for another user on purpose, as SharePoint's *Sign in as Different User* does. Or the user is
+    /// accepted nowhere (`credentials-rejected`), the refused path was accepted before for the same user
     /// (then the password may have changed), or the page says 401.4 or 401.5 (`denied-by-filter-or-application`).
     ///
     /// ## References
@@ -114,7 +118,7 @@ impl Detect for Detector {
         list.push(Accepted { path: path.to_owned(), evidence: Place::response(turn).says(says), at });
     }
 
-    fn on_end(&mut self, turn: &Turn, _view: &View<'_>, out: &mut Raise<'_>) {
+    fn on_end(&mut self, turn: &Turn, view: &View<'_>, out: &mut Raise<'_>) {
         if turn.status() != 401 || turn.answer == Event::Challenge {
             return;
         }
@@ -145,6 +149,9 @@ impl Detect for Detector {
         }
         let elsewhere = list.iter().rev().find(|a| a.path != path && at.since(a.at) <= LATELY);
         let basis = match (said, elsewhere) {
+            (None, Some(a)) if !completed && may_be_binding(turn, view) && !one_application(&a.path, path) => {
+                Basis::Inferred
+            }
             (_, Some(_)) => Basis::Observed,
             _ if completed => Basis::Observed,
             (Some(_), None) => Basis::Inferred,
@@ -164,10 +171,18 @@ impl Detect for Detector {
             (None, Some(r)) => r.says(),
             (None, None) => "the message that completes the logon came in that very 401".to_owned(),
         };
+        let so = if said.is_some() || completed {
+            "It is a permission, and not the password"
+        } else if basis == Basis::Inferred {
+            "Most likely it is not the password but a permission, or else Extended Protection, which this application may \
+             require and the other one not"
+        } else {
+            "Most likely it is not the password but a permission, unless the application asks for another user on purpose"
+        };
         let draft = Draft::new(
             basis,
             format!(
-                "{name} from {} may not have {} (connection {}): {how}. It is a permission, and not the password.",
+                "{name} from {} may not have {} (connection {}): {how}. {so}.",
                 turn.party,
                 turn.request_line(),
                 turn.exchange.connection
@@ -178,4 +193,24 @@ impl Detect for Detector {
         .and_if(elsewhere.map(|a| a.evidence.clone()));
         out.raise(at, draft);
     }
+}
+
+/// Extended Protection may refuse it: it came over TLS without a binding to the server's certificate, or with one that
+/// Kerberos hides.
+fn may_be_binding(turn: &Turn, view: &View<'_>) -> bool {
+    let Some(tls) = view.site.connection(turn.exchange.connection).and_then(Connection::upstream_tls) else {
+        return false;
+    };
+    let start = view.site.start().and_then(|s| s.upstream_certificate.as_ref());
+    let own = tls.certificate.as_ref().or(start).map_or(&[][..], |c| &c.channel_bindings);
+    match turn.authenticate() {
+        Some(a) => of_authenticate(a, &[], own) != Some(Binding::ToServer),
+        None => turn.request == Event::Token,
+    }
+}
+
+/// Two paths with the same first segment: settings of authentication are made per application.
+fn one_application(a: &str, b: &str) -> bool {
+    let first = |path: &str| path.split('/').find(|s| !s.is_empty()).unwrap_or_default().to_ascii_lowercase();
+    first(a) == first(b)
 }

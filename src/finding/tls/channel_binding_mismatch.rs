@@ -22,7 +22,8 @@ finding! {
     /// ## Why it breaks
     /// With Extended Protection a client puts a hash of the certificate it sees into its logon, and the server compares it
     /// with its own certificate's (`tls-server-end-point`). Another certificate on the way, or a renewed one on one side
-    /// only, makes them differ: 401.1, with event 4625 and status 0xC000035B in the server's Security log. With
+    /// only, makes them differ, and the answer is a 401; the server's Security log has event 4625 (its status was seen as
+    /// 0xC000035B for Kerberos on Server 2022; what IIS's own log says is not verified). With
     /// `tokenChecking` at `None`, the default, nothing is compared. Kerberos carries the same hash, but encrypted: what
     /// holds for NTLM here holds for Kerberos clients on the same way, and authtap cannot see it.
     ///

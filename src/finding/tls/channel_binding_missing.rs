@@ -118,7 +118,7 @@ fn draft(turn: &Turn, case: &Case<'_>, basis: Basis) -> Draft {
         Basis::Inferred => {
             format!("{when}, and the same user was accepted before, while nobody was without one")
         }
-        Basis::Suspected => format!("{when}; it may as well be a wrong password"),
+        Basis::Suspected => format!("{when}; it may as well be the password or a permission"),
     };
     let says = format!("AUTHENTICATE with {what}");
     // A mere suspicion explains nothing: it is told under the refused logon, and claims no exchange of it.
