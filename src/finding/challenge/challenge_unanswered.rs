@@ -1,6 +1,7 @@
 //! See the page below.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use crate::finding::memory::Memory;
 use crate::finding::silence::{Asked, Silence};
@@ -28,8 +29,9 @@ finding! {
     /// - A scheme that the client lacks: see which schemes were offered, and enable one that it has.
     ///
     /// ## Not this when
-    /// The same address logs on elsewhere in that time: browsers open spare connections, and many users may share an
-    /// address behind a hop. Then nothing is reported. A browser's preflight and a WebSocket's opening have findings of
+    /// The same address logs on elsewhere in that time, or did so in the hour before: browsers open spare connections and
+    /// fetch icons and manifests without credentials, and many users may share an address behind a hop. Then nothing is
+    /// reported. A browser's preflight and a WebSocket's opening have findings of
     /// their own (`cors-preflight-unauthorized`, `upgrade-unauthorized`).
     ///
     /// ## References
@@ -52,6 +54,9 @@ finding! {
     yields_to: ["ip-restricted", "denied-by-filter-or-application"],
     since: "0.1.0",
 }
+
+/// Who sent credentials within this time has some. Browsers fetch icons and manifests without any, long after a logon.
+const MEMORY: Duration = Duration::from_hours(1);
 
 /// The first challenge that waits for a client.
 #[derive(Debug)]
@@ -125,7 +130,7 @@ impl Detect for Detector {
 
     fn on_time(&mut self, now: Stamp, view: &View<'_>, out: &mut Raise<'_>) {
         let window = view.settings.answer_window;
-        self.answered.expire(now, window);
+        self.answered.expire(now, MEMORY.max(window));
         while let Some((client, asked)) = self.waiting.fallen_due(now, window, view) {
             judge(client, asked, now, out);
         }
