@@ -25,8 +25,8 @@ finding! {
     ///
     /// ## Fix
     /// Remove what closes the connection after a 401.
-    /// - nginx in front of IIS: `proxy_http_version 1.1;` and `proxy_set_header Connection "";` (its default towards servers is HTTP/1.0, which closes); no `keepalive_timeout 0`.
-    /// - HAProxy: no `option httpclose`, `option forceclose` or `option http-server-close` in that frontend and backend.
+    /// - nginx in front of IIS: its `http` proxy does not keep one server connection for each client, and `proxy_http_version 1.1;` with `proxy_set_header Connection "";` alone does not change that. Use the `stream` module, or `ntlm;` with `keepalive` in the upstream (nginx Plus) together with these two; no `keepalive_timeout 0`.
+    /// - HAProxy: no `option httpclose`, `option http-server-close` or (in old versions) `option forceclose` in that frontend and backend.
     /// - IIS: *HTTP Response Headers > Set Common Headers > Enable HTTP keep-alive* must be on (`appcmd set config /section:httpProtocol /allowKeepAlive:true`); an ISAPI filter or module that adds `Connection: close` must go.
     ///
     /// Afterwards the 401 that carries the challenge keeps its connection, and the AUTHENTICATE follows on it.

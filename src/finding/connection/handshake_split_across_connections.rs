@@ -23,14 +23,15 @@ finding! {
     ///
     /// ## Why it breaks
     /// IIS keeps the state of the handshake with the connection. On the other connection it has no challenge to check
-    /// the response against, and answers 401.1 with win32 status 2148074248 (0x80090308, SEC_E_INVALID_TOKEN). Where a
+    /// the response against, and answers 401.1; its log then has win32 status 2148074248 (0x80090308,
+    /// SEC_E_INVALID_TOKEN), as Microsoft describes it for balancers. Where a
     /// challenge of somebody else's waits on that connection, the response does not fit it, and the log may say 2148074252
     /// as for a wrong password (seen on the simulator, not verified on IIS). Typing the password again does not help.
     ///
     /// ## Fix
     /// Whatever stands in front must keep one server connection for each client connection while Windows
     /// authentication is in use, or pass TCP through.
-    /// - HAProxy: `http-reuse never` (or `safe`) in the backend, with `option prefer-last-server`.
+    /// - HAProxy: `http-reuse never` in the backend, with `option prefer-last-server` (`safe`, the default of current versions, protects only from a 401 on).
     /// - nginx: `ntlm;` in the `upstream` block (nginx Plus), or the `stream` module instead of `http`; without them no `keepalive` in that upstream.
     /// - Envoy: `connection_pool_per_downstream_connection: true` on the cluster.
     /// - Azure Application Gateway v2, Service Fabric's reverse proxy, YARP: Windows authentication does not pass through; use a layer-4 load balancer.

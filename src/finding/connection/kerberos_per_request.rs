@@ -20,8 +20,8 @@ finding! {
     ///
     /// ## Why it breaks
     /// By itself nothing. Tickets of users with many groups take several kilobytes, so each request costs that much, and
-    /// limits on headers are met sooner. In return no connection is logged on, and a pool in front can leak nobody's
-    /// identity.
+    /// limits on headers are met sooner. Where the server says `Persistent-Auth: false`, no connection stays logged on in
+    /// return, and a pool in front leaks nobody's identity.
     ///
     /// ## Fix
     /// Nothing has to be done. To let a connection keep its logon:

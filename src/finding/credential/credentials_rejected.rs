@@ -24,20 +24,20 @@ finding! {
     ///
     /// ## Why it breaks
     /// The server, or the domain controller it asked, did not accept what came. Why, only they know: IIS logs `401 1` (or
-    /// `401 3` for a permission) with the reason in *sc-win32-status*, and the domain controller logs event 4625 (or 4776)
-    /// with its own.
+    /// `401 3` for a permission) with the reason in *sc-win32-status*, the server's Security log has event 4625, and the
+    /// domain controller's event 4776 for NTLM.
     ///
     /// ## Fix
     /// - Look up the reason: the IIS log's line of that time (`authtap explain` knows the codes; 2148074252 is SEC_E_LOGON_DENIED, 1326 a bad name or password, 1909 a locked account), or event 4625 on the server: *Event Viewer > Windows Logs > Security*.
     /// - Wrong or old password: also in the client's credential store (*Control Panel > Credential Manager*; `cmdkey /list`).
     /// - Account locked, disabled, expired or restricted: *Active Directory Users and Computers > Account*.
-    /// - Right to log on: *Local Security Policy > User Rights Assignment > Access this computer from the network* (NTLM) or *Allow log on locally* (Basic).
+    /// - Right to log on: *Local Security Policy > User Rights Assignment > Access this computer from the network*; for Basic it depends on `logonMethod` of *basicAuthentication* (`Interactive` needs *Allow log on locally*).
     /// - Over TLS, with Extended Protection on and a certificate in front that is not the server's: that ends the same way.
     ///
     /// ## Not this when
     /// The legs were torn apart (`handshake-split-across-connections`, `handshake-interleaved`). A hop *behind* authtap
-    /// can still tear them apart where authtap cannot see it: then the IIS log says 2148074248, and authtap belongs
-    /// behind that hop. An anonymous AUTHENTICATE is no refused password either. Where the log says `401 3`, the user was
+    /// can still tear them apart where authtap cannot see it: then the IIS log may say 2148074248 (Extended
+    /// Protection may end in that code as well), and authtap belongs behind that hop. An anonymous AUTHENTICATE is no refused password either. Where the log says `401 3`, the user was
     /// known and may not read this resource.
     ///
     /// ## References

@@ -5,18 +5,19 @@ use std::time::Duration;
 use crate::finding::memory::Memory;
 use crate::finding::ticket::{ap_req, spn};
 use crate::finding::{Detect, Draft, Place, Raise, View};
-use crate::model::finding::{Basis, Evidence};
+use crate::model::finding::{Basis, Evidence, Severity};
 use crate::model::{ConnectionId, Stamp};
 use crate::track::turn::Turn;
 
 finding! {
     /// ## What it is
-    /// The same Kerberos message (AP-REQ), byte for byte, came on two connections. A client makes a new one for each; whoever
-    /// sends it twice repeats somebody's request.
+    /// The same Kerberos message (AP-REQ), byte for byte, came on two connections. A client normally makes a new one for each;
+    /// whoever sends it twice repeats a request: a hop in front, or the client itself.
     ///
     /// ## What authtap saw
     /// Two requests whose AP-REQ has the same keyed fingerprint, authenticator included, on different connections within
-    /// ten minutes.
+    /// ten minutes. Where the first had no answer before its connection ended, and the second was accepted, it did no harm and
+    /// is told as `info`.
     ///
     /// ## Why it breaks
     /// A Kerberos server remembers the authenticators of the last minutes and refuses a second use (KRB_AP_ERR_REPEAT), so
@@ -25,7 +26,7 @@ finding! {
     ///
     /// ## Fix
     /// - HAProxy: no `retry-on` for these back ends, or `retry-on conn-failure` alone; `option redispatch` only tries again before anything was sent.
-    /// - nginx: `proxy_next_upstream off;` (or `error timeout` without `non_idempotent`).
+    /// - nginx: `proxy_next_upstream off;` (the default, `error timeout`, tries a GET again on another server).
     /// - F5, NetScaler, ARR: no retry of requests on another server.
     /// - A client library that keeps the header for later requests: let it make one for each connection.
     ///
@@ -54,6 +55,8 @@ struct First {
     connection: ConnectionId,
     at: Stamp,
     evidence: Evidence,
+    /// Its connection ended before an answer.
+    unanswered: bool,
     told: bool,
 }
 
@@ -78,7 +81,8 @@ impl Detect for Detector {
         let at = turn.exchange.times.request_head;
         let Some(first) = self.seen.get_mut(print) else {
             let evidence = Place::request(turn).says("the AP-REQ as it came first");
-            let first = First { connection: here, at, evidence, told: false };
+            let unanswered = turn.response().is_none();
+            let first = First { connection: here, at, evidence, unanswered, told: false };
             self.seen.entry(print.clone(), at, view, || first);
             return;
         };
@@ -90,23 +94,28 @@ impl Detect for Detector {
             Some(r) => format!("; it was answered with {}", r.status),
             None => String::new(),
         };
-        out.raise(
-            turn.at(),
-            Draft::new(
-                Basis::Observed,
-                format!(
-                    "The AP-REQ for {} of connection {} came again, byte for byte, on connection {here} from {} {:.1} s \
-                     later{answer}: something repeats requests.",
-                    spn(ticket),
-                    first.connection,
-                    turn.party,
-                    at.since(first.at).as_secs_f64()
-                ),
-                Place::request(turn).says("the same AP-REQ, authenticator included"),
-            )
-            .scheme(Some("kerberos"))
-            .and(first.evidence.clone()),
-        );
+        // A request that met the end of an idle connection is sent again by many a client, and nothing is lost by it.
+        let harmless = first.unanswered && turn.is_accepted();
+        let means = if harmless {
+            "the first had no answer before its connection ended, so somebody tried again, and it did no harm"
+        } else {
+            "something repeats requests"
+        };
+        let draft = Draft::new(
+            Basis::Observed,
+            format!(
+                "The AP-REQ for {} of connection {} came again, byte for byte, on connection {here} from {} {:.1} s \
+                 later{answer}: {means}.",
+                spn(ticket),
+                first.connection,
+                turn.party,
+                at.since(first.at).as_secs_f64()
+            ),
+            Place::request(turn).says("the same AP-REQ, authenticator included"),
+        )
+        .scheme(Some("kerberos"))
+        .and(first.evidence.clone());
+        out.raise(turn.at(), if harmless { draft.severity(Severity::Info) } else { draft });
     }
 
     fn on_time(&mut self, now: Stamp, _view: &View<'_>, _out: &mut Raise<'_>) {

@@ -26,7 +26,7 @@ finding! {
     ///
     /// ## Fix
     /// - Who owns the name: `setspn -Q HTTP/host` (and `setspn -X` for duplicates). Exactly one account may.
-    /// - Application pool under a domain account: put the SPN on it (`setspn -S HTTP/host DOMAIN\\account`) **and** set `useAppPoolCredentials` (`appcmd set config "SITE" /section:windowsAuthentication /useAppPoolCredentials:true /commit:apphost`), or turn *Windows Authentication > Advanced Settings > Enable Kernel-mode authentication* off.
+    /// - Application pool under a domain account: put the SPN on it (`setspn -S HTTP/host DOMAIN\account`) **and** set `useAppPoolCredentials` (`appcmd set config "SITE" /section:windowsAuthentication /useAppPoolCredentials:true /commit:apphost`), or turn *Windows Authentication > Advanced Settings > Enable Kernel-mode authentication* off.
     /// - Application pool under its built-in identity: the SPN belongs to the computer account (`HOST/` covers it); take it off other accounts (`setspn -D`).
     /// - A farm behind one name: one domain account on all nodes, with the SPN and `useAppPoolCredentials`.
     /// - After a change of password or SPN: `klist purge` on the client, or log on again.

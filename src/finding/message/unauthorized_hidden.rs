@@ -109,8 +109,8 @@ impl Detector {
                 |user| format!("the {} credentials of {user}", turn.scheme.unwrap_or("own")),
             );
             let text = format!(
-                "{} on connection {} brought {brought} and was sent to the login page {target} with {}{times}: they do not \
-                 count there, and the client is not told so.",
+                "{} on connection {} brought {brought} and was sent to the login page {target} with {}{times}: they do \
+                 not count there, unless that page lets its user in by itself.",
                 turn.request_line(),
                 turn.exchange.connection,
                 turn.status()

@@ -95,7 +95,8 @@ impl Detect for Detector {
                 Basis::Observed,
                 format!(
                     "The client {}{program}{machine} answered the challenge on connection {} without naming a user, \
-                     and was refused for {}{again}: it has no credentials to log on with.",
+                     and was refused for {}{again}: it had no credentials to use there, unless it names a user at its \
+                     next try.",
                     turn.party,
                     e.connection,
                     turn.request_line()
