@@ -14,8 +14,8 @@ finding! {
     ///
     /// ## What authtap saw
     /// A successful AUTHENTICATE, and then a 401 for the next request on the same connection: once, where the server
-    /// had said `Persistent-Auth: false`, or at least twice on one connection where it had said nothing and the same
-    /// place had been served before.
+    /// had said `Persistent-Auth: false`, or at least twice on one connection where it had said nothing, the same place
+    /// had been served before, and the logon was for the same application (the first segment of the path).
     ///
     /// ## Why it breaks
     /// Nothing fails outright, but every request costs three, each with a round to a domain controller, and clients
@@ -47,6 +47,8 @@ finding! {
 #[derive(Debug, Default)]
 struct Memory {
     logon: Option<(ExchangeNo, Stamp, Option<bool>)>,
+    /// Where that was.
+    logon_place: String,
     /// Places that were answered while somebody was logged on: a 401 for another one may be that one's own.
     accepted: HashSet<String>,
     dropped: u32,
@@ -70,6 +72,14 @@ fn place(turn: &Turn) -> &str {
     target.split('?').next().unwrap_or(target)
 }
 
+/// Two places of one application, as far as paths tell: below the same first segment, or both at the root.
+fn one_application(a: &str, b: &str) -> bool {
+    fn first(place: &str) -> &str {
+        place.trim_start_matches('/').split_once('/').map_or("", |(first, _)| first)
+    }
+    a == b || first(a).eq_ignore_ascii_case(first(b))
+}
+
 /// Counts, per connection, logons that did not last.
 #[derive(Debug, Default)]
 pub(in crate::finding) struct Detector {
@@ -89,6 +99,7 @@ impl Detect for Detector {
             let memory = self.connections.entry(id).or_default();
             memory.accept(turn);
             memory.logon = Some((turn.exchange.exchange, at, turn.persistent_auth));
+            place(turn).clone_into(&mut memory.logon_place);
             return;
         }
         if turn.request != Event::Bare || turn.answer != Event::Refused {
@@ -104,7 +115,9 @@ impl Detect for Detector {
         }
         let Some(memory) = self.connections.get_mut(&id) else { return };
         let Some((exchange, at, said)) = memory.logon.take() else { return };
-        if said != Some(false) && !memory.accepted.contains(place(turn)) {
+        // Each application pool asks for a logon of its own.
+        let here = memory.accepted.contains(place(turn)) && one_application(&memory.logon_place, place(turn));
+        if said != Some(false) && !here {
             return;
         }
         memory.dropped += 1;
