@@ -1,12 +1,14 @@
 //! See the page below.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use crate::finding::clock::{ALLOWED, server_date, span};
 use crate::finding::memory::Memory;
 use crate::finding::ticket::{ETYPE_NOSUPP, SKEW, WRONG_KEY, ap_req, described, error_name, krb_error};
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::iis::code;
+use crate::model::Stamp;
 use crate::model::finding::Basis;
 use crate::track::turn::Turn;
 
@@ -30,7 +32,8 @@ finding! {
     ///
     /// ## Not this when
     /// The code says that the key is wrong (`kerberos-wrong-key`), that clocks differ (`kerberos-clock-skew`), or that the
-    /// encryption type is not taken (`kerberos-encryption-type`): these have pages of their own.
+    /// encryption type is not taken (`kerberos-encryption-type`): these have pages of their own. Or an expired ticket (32) was
+    /// renewed, and its client let in within ten seconds.
     ///
     /// ## References
     /// - RFC 4120 sections 5.9.1 and 7.5.9
@@ -45,22 +48,35 @@ finding! {
     since: "0.1.0",
 }
 
+/// KRB_AP_ERR_TKT_EXPIRED.
+const EXPIRED: i32 = 32;
+/// A client that renews an expired ticket is let in with the new one within this time.
+const RENEWED: Duration = Duration::from_secs(10);
+
 /// Counts each client's errors.
 #[derive(Debug, Default)]
 pub(in crate::finding) struct Detector {
     seen: Memory<(IpAddr, i32), u32>,
+    /// First expired tickets, which their clients may renew.
+    held: Memory<IpAddr, Draft>,
 }
 
 impl Detect for Detector {
     fn entries(&self) -> usize {
-        self.seen.len()
+        self.seen.len() + self.held.len()
     }
 
     fn forgotten(&self) -> u64 {
-        self.seen.forgotten()
+        self.seen.forgotten() + self.held.forgotten()
     }
 
     fn on_turn(&mut self, turn: &Turn, view: &View<'_>, out: &mut Raise<'_>) {
+        if self.held.len() > 0 && turn.is_accepted() && ap_req(turn).is_some() {
+            if self.held.remove(&turn.party).is_some() {
+                self.seen.remove(&(turn.party, EXPIRED));
+            }
+            return;
+        }
         let Some((error, number)) = krb_error(turn).and_then(|e| Some((e, e.error_code?))) else { return };
         if turn.status() != 401 || number == SKEW || number == ETYPE_NOSUPP || WRONG_KEY.contains(&number) {
             return;
@@ -74,9 +90,7 @@ impl Detect for Detector {
         let clock = clock(number, turn).unwrap_or_default();
         let means = code::kerberos(number).map(|row| format!(": {}", row.text.means.trim_end_matches('.')));
         let ticket = ap_req(turn).map(|t| format!("the ticket for {}", described(t)));
-        out.raise(
-            turn.at(),
-            Draft::new(
+        let draft = Draft::new(
                 Basis::Observed,
                 format!(
                     "The server answered {} to {} from {} on connection {}{times}{}.{clock}",
@@ -89,8 +103,28 @@ impl Detect for Detector {
                 Place::response(turn).says(format!("KRB-ERROR {}", error_name(error))),
             )
             .scheme(Some("kerberos"))
-            .and(Place::request(turn).says("the message that it answers")),
-        );
+            .and(Place::request(turn).says("the message that it answers"));
+        if number == EXPIRED && *count == 1 {
+            self.held.entry(turn.party, turn.at(), view, || draft);
+        } else {
+            if number == EXPIRED {
+                // The second says it too.
+                self.held.remove(&turn.party);
+            }
+            out.raise(turn.at(), draft);
+        }
+    }
+
+    fn on_time(&mut self, now: Stamp, _view: &View<'_>, out: &mut Raise<'_>) {
+        while let Some((_, draft)) = self.held.pop_unused(now, RENEWED) {
+            out.raise(now, draft);
+        }
+    }
+
+    fn on_stop(&mut self, at: Stamp, _view: &View<'_>, out: &mut Raise<'_>) {
+        for (_, draft) in self.held.drain() {
+            out.raise(at, draft);
+        }
     }
 }
 
