@@ -1,5 +1,6 @@
 //! Two clients that take turns on one logged-on connection, told apart by tickets, `User-Agent` and cookies.
 
+use super::subject::key;
 use super::{Draft, Place};
 use crate::model::finding::Basis;
 use crate::model::{ConnectionId, ExchangeNo, Stamp};
@@ -17,9 +18,10 @@ pub(super) struct Who {
     message: &'static str,
     scheme: &'static str,
     user: Option<String>,
-    ticket: Option<String>,
-    agent: Option<String>,
-    cookies: Vec<(String, String)>,
+    ticket: Option<u64>,
+    agent: Option<u64>,
+    /// Names and fingerprints, as hashes: of each connection only so much is remembered.
+    cookies: Vec<(u64, u64)>,
 }
 
 /// By what two clients differ.
@@ -51,18 +53,18 @@ impl Who {
             message: leg::request_name(turn.request),
             scheme: turn.scheme.unwrap_or("negotiate"),
             user: turn.user.as_deref().map(str::to_owned),
-            ticket: ticket(turn).map(str::to_owned),
-            agent: turn.header("user-agent").map(str::to_owned),
-            cookies: cookies.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            ticket: ticket(turn),
+            agent: agent(turn),
+            cookies: cookies.map(|(name, value)| (key(name), key(value))).collect(),
         }
     }
 
     /// By what a request's client is another one; `None` when nothing says so.
     pub(super) fn differs(&self, turn: &Turn) -> Option<How> {
-        if let (Some(a), Some(b)) = (self.ticket.as_deref(), ticket(turn)) {
+        if let (Some(a), Some(b)) = (self.ticket, ticket(turn)) {
             return (a != b).then_some(How::Ticket);
         }
-        let (Some(a), Some(b)) = (self.agent.as_deref(), turn.header("user-agent")) else { return None };
+        let (Some(a), Some(b)) = (self.agent, agent(turn)) else { return None };
         let (same, other) = self.cookies_shared(turn);
         (a != b && same == 0 && other > 0).then_some(How::AgentAndCookies)
     }
@@ -70,10 +72,8 @@ impl Who {
     /// A request's client is this one again.
     pub(super) fn is_again(&self, turn: &Turn, how: How) -> bool {
         match how {
-            How::Ticket => self.ticket.is_some() && self.ticket.as_deref() == ticket(turn),
-            How::AgentAndCookies => {
-                self.agent.as_deref() == turn.header("user-agent") && self.cookies_shared(turn).0 > 0
-            }
+            How::Ticket => self.ticket.is_some() && self.ticket == ticket(turn),
+            How::AgentAndCookies => self.agent == agent(turn) && self.cookies_shared(turn).0 > 0,
         }
     }
 
@@ -81,8 +81,9 @@ impl Who {
     fn cookies_shared(&self, turn: &Turn) -> (usize, usize) {
         let mut counts = (0, 0);
         for (name, value) in turn.exchange.request.cookies().take(MOST_COOKIES) {
-            match self.cookies.iter().find(|(n, _)| n == name) {
-                Some((_, v)) if v == value => counts.0 += 1,
+            let (name, value) = (key(name), key(value));
+            match self.cookies.iter().find(|(n, _)| *n == name) {
+                Some((_, v)) if *v == value => counts.0 += 1,
                 Some(_) => counts.1 += 1,
                 None => {}
             }
@@ -91,8 +92,12 @@ impl Who {
     }
 }
 
-fn ticket(turn: &Turn) -> Option<&str> {
-    turn.exchange.authorization.as_ref()?.kerberos()?.ticket.as_deref()
+fn ticket(turn: &Turn) -> Option<u64> {
+    turn.exchange.authorization.as_ref()?.kerberos()?.ticket.as_deref().map(key)
+}
+
+fn agent(turn: &Turn) -> Option<u64> {
+    turn.header("user-agent").map(key)
 }
 
 /// The first client came, another one, and then the first one again.

@@ -3,10 +3,14 @@
 use super::{Meta, Settings};
 use crate::model::event::{Handshake, Start};
 use crate::model::finding::{Basis, Evidence, Finding, Severity};
+use crate::model::short::{one_line, within};
 use crate::model::{ConnectionId, ExchangeNo, Stamp};
 use crate::track::connection::Connection;
 use crate::track::site::{Closed, Site};
 use crate::track::turn::Turn;
+
+/// So many bytes of a sentence are told: it may hold several names of a peer's, each as long as a head.
+const MOST: usize = 2_048;
 
 /// A finding's eyes: a method for each granularity, all empty by default.
 pub trait Detect: Send {
@@ -89,9 +93,15 @@ impl Place {
             exchange: self.exchange,
             message: self.message,
             at: self.at,
-            says: says.into(),
+            says: sentence(says.into()),
         }
     }
+}
+
+/// One line of bounded length: names in it are a peer's, and may hold anything.
+fn sentence(text: String) -> String {
+    let text = if text.contains(char::is_control) { one_line(&text).into_owned() } else { text };
+    if text.len() <= MOST { text } else { within(&text, MOST).into_owned() }
 }
 
 /// A finding in the making. It cannot be made without a basis, a summary and its primary evidence.
@@ -203,7 +213,7 @@ impl Raise<'_> {
                 severity: draft.severity.map_or(self.meta.severity, |s| s.min(self.meta.severity)),
                 basis: draft.basis.min(self.meta.basis),
                 title: self.meta.title.to_owned(),
-                summary: draft.summary,
+                summary: sentence(draft.summary),
                 scheme: draft.scheme,
                 root: draft.root.map(str::to_owned),
                 connections,

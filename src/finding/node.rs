@@ -11,6 +11,9 @@ pub(super) struct Node {
     cookie: bool,
 }
 
+/// The name of a node is no longer than a host's.
+const MOST: usize = 255;
+
 /// Fields in which a server or a balancer names the node.
 const FIELDS: [&str; 3] = ["x-feserver", "x-beserver", "x-served-by"];
 
@@ -29,6 +32,7 @@ pub(super) fn nodes(response: &Response) -> Vec<Node> {
             10 | 11
                 if FIELDS.iter().any(|f| header.name.eq_ignore_ascii_case(f))
                     && !header.value.is_empty()
+                    && header.value.len() <= MOST
                     && !header.value.contains(',') =>
             {
                 out.push(Node { sign: header.name.clone(), value: header.value.clone(), cookie: false });

@@ -1,6 +1,7 @@
 //! Which product a hop is, where it says so itself.
 
 use crate::model::http::{Request, Response};
+use crate::model::short::short;
 
 /// Fields that only one product adds to requests, in lower case.
 const REQUEST_FIELDS: [(&str, &str); 12] = [
@@ -60,9 +61,9 @@ pub(super) fn of_request(request: &Request, mut found: impl FnMut(&'static str, 
     for header in &request.headers {
         let name = header.name.as_str();
         if name.eq_ignore_ascii_case("via") {
-            let value = header.value.to_ascii_lowercase();
+            let value = short(&header.value).to_ascii_lowercase();
             if let Some((_, product)) = VIA.iter().find(|(word, _)| value.contains(word)) {
-                found(product, format!("`Via: {}`", header.value));
+                found(product, format!("`Via: {}`", short(&header.value)));
             }
         } else if let Some((_, product)) = REQUEST_FIELDS.iter().find(|(field, _)| name.eq_ignore_ascii_case(field)) {
             found(product, format!("the field `{name}`"));
@@ -70,7 +71,7 @@ pub(super) fn of_request(request: &Request, mut found: impl FnMut(&'static str, 
     }
     for (name, _) in request.cookies() {
         if let Some((_, product)) = COOKIES.iter().find(|(start, _)| name.starts_with(start)) {
-            found(product, format!("the cookie `{name}`"));
+            found(product, format!("the cookie `{}`", short(name)));
         }
     }
 }
@@ -80,15 +81,15 @@ pub(super) fn of_response(response: &Response, mut found: impl FnMut(&'static st
     for header in &response.headers {
         let name = header.name.as_str();
         if name.eq_ignore_ascii_case("server") {
-            let value = header.value.to_ascii_lowercase();
-            if let Some((_, product)) = SERVERS.iter().find(|(start, _)| value.starts_with(start)) {
-                found(product, format!("`Server: {}`", header.value));
+            let begins = |start: &str| header.value.get(..start.len()).is_some_and(|v| v.eq_ignore_ascii_case(start));
+            if let Some((_, product)) = SERVERS.iter().find(|(start, _)| begins(start)) {
+                found(product, format!("`Server: {}`", short(&header.value)));
             }
         } else if name.eq_ignore_ascii_case("set-cookie")
             && let Some((name, _)) = header.value.split_once('=')
             && let Some((_, product)) = COOKIES.iter().find(|(start, _)| name.starts_with(start))
         {
-            found(product, format!("it sets the cookie `{name}`"));
+            found(product, format!("it sets the cookie `{}`", short(name)));
         }
     }
 }

@@ -1,26 +1,39 @@
 //! Which part of a site a request is for: settings of Windows authentication are made per site and application.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
 use crate::track::turn::Turn;
 
-/// One number for several parts, the same in each run: a key that needs no allocation.
-pub(super) fn key(parts: impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    parts.hash(&mut hasher);
-    hasher.finish()
+pub(super) use super::subject::key;
+
+/// A part of a [`key`] whose case does not matter (ASCII).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AnyCase<'a>(pub(super) &'a str);
+
+impl Hash for AnyCase<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let mut lower = [0; 64];
+        for part in self.0.as_bytes().chunks(lower.len()) {
+            if let Some(lower) = lower.get_mut(..part.len()) {
+                lower.copy_from_slice(part);
+                lower.make_ascii_lowercase();
+                state.write(lower);
+            }
+        }
+        state.write_u8(0xff);
+    }
 }
 
 /// The application that a request is for, as far as the wire tells: its host and the first segment of its path.
 pub(super) fn application(turn: &Turn) -> u64 {
     let first = turn.path().split('/').find(|s| !s.is_empty()).unwrap_or_default();
-    key((name_of(turn).unwrap_or_default().to_ascii_lowercase(), first.to_ascii_lowercase()))
+    key((AnyCase(name_of(turn).unwrap_or_default()), AnyCase(first)))
 }
 
 /// The host that a request is for.
 pub(super) fn host(turn: &Turn) -> u64 {
-    key(name_of(turn).unwrap_or_default().to_ascii_lowercase())
+    key(AnyCase(name_of(turn).unwrap_or_default()))
 }
 
 /// The name in `Host`.

@@ -2,6 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use super::scope::AnyCase;
 use crate::track::turn::Turn;
 
 /// One number for several parts, the same in each run: a key that needs no allocation.
@@ -18,11 +19,7 @@ pub(super) fn client(turn: &Turn) -> u64 {
 
 /// The host that a request names, whatever its case.
 pub(super) fn host(turn: &Turn) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    for byte in turn.header("host").unwrap_or_default().bytes() {
-        hasher.write_u8(byte.to_ascii_lowercase());
-    }
-    hasher.finish()
+    key(AnyCase(turn.header("host").unwrap_or_default()))
 }
 
 /// Counts the cases of one subject.

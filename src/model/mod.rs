@@ -13,6 +13,7 @@ pub mod ids;
 pub mod network;
 pub mod page;
 pub mod secret;
+pub mod short;
 pub mod stamp;
 pub mod transport;
 pub mod user;

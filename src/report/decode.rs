@@ -56,7 +56,7 @@ impl Page {
         let indent = " ".repeat(2 + 2 * depth);
         let first = format!("{indent}{label:<width$}", width = VALUES.saturating_sub(indent.len()));
         let first = if first.ends_with(' ') { first } else { format!("{first} ") };
-        wrap(&mut self.text, &clean(value), WIDTH, &first, &" ".repeat(VALUES));
+        wrap(&mut self.text, &clean(value).replace('\n', "\u{fffd}"), WIDTH, &first, &" ".repeat(VALUES));
     }
 
     fn maybe(&mut self, depth: usize, label: &str, value: Option<impl AsRef<str>>) {

@@ -7,6 +7,7 @@ use super::client::NamedClient;
 use super::handshake::State;
 use crate::model::event::{ConnectionOpen, Handshake};
 use crate::model::http::Request;
+use crate::model::short::short;
 use crate::model::transport::{Addresses, By, Tls};
 use crate::model::{ConnectionId, ExchangeNo, HandshakeId, Stamp};
 
@@ -161,7 +162,7 @@ impl Connection {
         }
         let hops = self.hops.get_or_insert_default();
         if hops.via.is_none() {
-            hops.via = via.map(str::to_owned);
+            hops.via = via.map(|v| short(v).into_owned());
         }
         if hops.named_client.is_none() {
             hops.named_client = client.cloned();

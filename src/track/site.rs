@@ -82,6 +82,9 @@ pub struct Site {
     users_full: bool,
 }
 
+/// So many legs of a handshake are kept when another one is added.
+const MOST_LEGS: usize = 30;
+
 impl Site {
     /// Nothing seen yet. `trusted` are the peers whose word about the client counts.
     pub fn new(limits: Limits, trusted: Vec<Network>) -> Self {
@@ -467,7 +470,8 @@ impl Site {
         let before = match &turn.verdict {
             Some(Verdict::Here(c, _)) => {
                 self.challenges.conclude(c.handshake);
-                &*c.legs
+                // One that goes on and on keeps its last legs only.
+                c.legs.get(c.legs.len().saturating_sub(MOST_LEGS)..).unwrap_or_default()
             }
             _ => &[],
         };

@@ -11,6 +11,7 @@ use crate::model::Stamp;
 use crate::model::auth::{AuthField, Ntlm, NtlmAuthenticate, NtlmResponse, Scheme};
 use crate::model::event::{Exchange, Handshake};
 use crate::model::http::Response;
+use crate::model::short::short;
 
 /// One exchange, told when its response's head was complete or its connection ended.
 #[derive(Debug, Clone)]
@@ -73,9 +74,9 @@ impl Turn {
         target.split_once('?').map_or(target, |(path, _)| path)
     }
 
-    /// `GET /app?id=<2 bytes>`.
+    /// `GET /app?id=<2 bytes>`; of a long target, its beginning.
     pub fn request_line(&self) -> String {
-        format!("{} {}", self.exchange.request.method, self.exchange.request.target)
+        format!("{} {}", short(&self.exchange.request.method), short(&self.exchange.request.target))
     }
 
     /// `the logon of EXAMPLE\\alice`, or `a logon`.

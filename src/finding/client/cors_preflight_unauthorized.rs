@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use crate::finding::cases::Cases;
 use crate::finding::memory::Memory;
+use crate::finding::subject::key;
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::Stamp;
 use crate::model::finding::{Basis, Evidence};
+use crate::model::short::short;
 use crate::track::turn::Turn;
 
 finding! {
@@ -54,8 +56,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// So long an origin's preflights are counted together.
 const MEMORY: Duration = Duration::from_hours(1);
 
-/// Who asked, and for what: client, origin, path.
-type Asker = (std::net::IpAddr, String, String);
+/// Who asked, and for what: the client, and a hash over origin and path.
+type Asker = (std::net::IpAddr, u64);
 
 /// A refused preflight whose real request may follow.
 #[derive(Debug)]
@@ -63,7 +65,9 @@ struct Refused {
     peer: std::net::IpAddr,
     at: Stamp,
     times: u64,
-    host: String,
+    origin: String,
+    /// Host and origin.
+    subject: u64,
     method: String,
     request: String,
     offered: String,
@@ -75,11 +79,11 @@ struct Refused {
 pub(in crate::finding) struct Detector {
     waiting: Memory<Asker, Refused>,
     /// By host and origin.
-    subjects: Memory<(String, String), Cases>,
+    subjects: Memory<u64, Cases>,
 }
 
 fn asker(turn: &Turn, origin: &str) -> Asker {
-    (turn.party, origin.to_owned(), turn.path().to_owned())
+    (turn.party, key((origin, turn.path())))
 }
 
 impl Detect for Detector {
@@ -104,18 +108,19 @@ impl Detect for Detector {
             return;
         }
         let Some(origin) = turn.header("origin") else { return };
-        let key = asker(turn, origin);
-        if let Some(refused) = self.waiting.get_mut(&key) {
+        let asker = asker(turn, origin);
+        if let Some(refused) = self.waiting.get_mut(&asker) {
             refused.times += 1;
             return;
         }
         let names = turn.offered().join(", ");
-        self.waiting.entry(key, turn.at(), view, || Refused {
+        self.waiting.entry(asker, turn.at(), view, || Refused {
             peer: turn.peer,
             at: turn.at(),
             times: 1,
-            host: turn.header("host").unwrap_or_default().to_owned(),
-            method: turn.header("access-control-request-method").unwrap_or_default().to_owned(),
+            origin: short(origin).into_owned(),
+            subject: key((turn.header("host"), origin)),
+            method: short(turn.header("access-control-request-method").unwrap_or_default()).into_owned(),
             request: turn.request_line(),
             offered: if names.is_empty() { "no scheme".to_owned() } else { names },
             evidence: Place::response(turn).says(format!("401 to the preflight of {origin}")),
@@ -124,19 +129,20 @@ impl Detect for Detector {
 
     fn on_time(&mut self, now: Stamp, view: &View<'_>, out: &mut Raise<'_>) {
         self.subjects.expire(now, MEMORY);
-        while let Some(((client, origin, _), refused)) = self.waiting.pop_unused(now, PATIENCE) {
+        while let Some(((client, _), refused)) = self.waiting.pop_unused(now, PATIENCE) {
             // What was not seen may be the very request that is missed.
             if view.site.gaps().client_since(refused.peer, refused.at) {
                 continue;
             }
-            let subject = self.subjects.entry((refused.host.clone(), origin.clone()), now, view, Cases::default);
+            let subject = self.subjects.entry(refused.subject, now, view, Cases::default);
             let Some(count) = subject.more(refused.times) else { continue };
             let again =
                 if count > 1 { format!("; it is preflight number {count} of that origin") } else { String::new() };
             let summary = format!(
-                "The preflight {} of a page at {origin}, from {client}, was refused with 401 (offering {}); a browser \
+                "The preflight {} of a page at {}, from {client}, was refused with 401 (offering {}); a browser \
                  cannot answer that, and the {} that it asked for was not seen in the {} s after it{again}.",
                 refused.request,
+                refused.origin,
                 refused.offered,
                 refused.method,
                 PATIENCE.as_secs(),

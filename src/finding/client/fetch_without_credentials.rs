@@ -3,10 +3,12 @@
 use std::net::IpAddr;
 
 use crate::finding::silence::{Asked, Silence};
+use crate::finding::subject::key;
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::Stamp;
 use crate::model::auth::Scheme;
 use crate::model::finding::{Basis, Evidence};
+use crate::model::short::short;
 use crate::track::site::Closed;
 use crate::track::turn::Turn;
 
@@ -50,8 +52,8 @@ finding! {
     since: "0.1.0",
 }
 
-/// Client; its browser, the page's origin and the site.
-type Caller = (IpAddr, String);
+/// The client, and a hash over its browser, the page's origin and the site.
+type Caller = (IpAddr, u64);
 
 /// A refused call.
 #[derive(Debug)]
@@ -70,7 +72,7 @@ pub(in crate::finding) struct Detector {
 }
 
 fn caller(turn: &Turn, origin: &str) -> Caller {
-    (turn.party, format!("{}\n{origin}\n{}", turn.user_agent(), turn.header("host").unwrap_or_default()))
+    (turn.party, key((turn.user_agent(), origin, turn.header("host"))))
 }
 
 /// A call by script from another origin, which carries nothing that would prove credentials.
@@ -127,7 +129,7 @@ impl Detect for Detector {
             return;
         }
         self.waiting.asked(caller(turn, origin), turn, view, || Call {
-            origin: origin.to_owned(),
+            origin: short(origin).into_owned(),
             request: turn.request_line(),
             offered: turn.offered().join(", "),
             allows: turn.response_header("access-control-allow-credentials") == Some("true"),

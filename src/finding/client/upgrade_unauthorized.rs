@@ -70,12 +70,12 @@ struct Opening {
 /// Waits for each refused client's next attempt, by client and path.
 #[derive(Debug, Default)]
 pub(in crate::finding) struct Detector {
-    waiting: Silence<(IpAddr, String), Opening>,
-    paths: Memory<String, Cases>,
+    waiting: Silence<(IpAddr, u64), Opening>,
+    paths: Memory<u64, Cases>,
 }
 
 impl Detector {
-    fn judge(&mut self, key: (IpAddr, String), asked: Asked<Opening>, at: Stamp, view: &View<'_>, out: &mut Raise<'_>) {
+    fn judge(&mut self, key: (IpAddr, u64), asked: Asked<Opening>, at: Stamp, view: &View<'_>, out: &mut Raise<'_>) {
         let (client, path) = key;
         let Some(count) = self.paths.entry(path, at, view, Cases::default).more(1) else { return };
         let opening = asked.of;
@@ -104,7 +104,7 @@ impl Detect for Detector {
         if !turn.opens_websocket() {
             return;
         }
-        let key = (turn.party, turn.path().to_owned());
+        let key = (turn.party, turn.path_hash());
         if turn.is_asked() {
             self.waiting.asked(key, turn, view, || {
                 let offered = turn.offered().join(", ");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::finding::memory::Memory;
-use crate::finding::place::same_application;
+use crate::finding::place;
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::finding::Basis;
 use crate::model::user::UserKey;
@@ -58,13 +58,13 @@ finding! {
 }
 
 /// So many paths are remembered for each connection.
-const MOST_PATHS: usize = 16;
+const MOST_APPLICATIONS: usize = 16;
 
 /// A connection that is, or was, logged on.
 #[derive(Debug, Default)]
 struct Held {
-    /// Paths that were answered on this logon.
-    paths: Vec<String>,
+    /// Applications of paths that were answered on this logon.
+    applications: Vec<u64>,
     /// A further request was answered on it.
     lasted: bool,
     last: (ExchangeNo, Stamp),
@@ -87,8 +87,9 @@ struct Lost {
 impl Held {
     fn serve(&mut self, turn: &Turn) {
         self.last = (turn.exchange.exchange, turn.exchange.times.end.unwrap_or_else(|| turn.at()));
-        if self.paths.len() < MOST_PATHS && !self.paths.iter().any(|p| p == turn.path()) {
-            self.paths.push(turn.path().to_owned());
+        let here = place::key(turn.path());
+        if self.applications.len() < MOST_APPLICATIONS && !self.applications.contains(&here) {
+            self.applications.push(here);
         }
     }
 }
@@ -136,10 +137,9 @@ impl Detect for Detector {
             (Event::Bare, Meaning::Dropped) if turn.answer == Event::Refused => {
                 let (Some(held), Some(logon)) = (self.connections.get_mut(&id), &turn.logon_before) else { return };
                 // What is not told was answered, and not by a refusal.
-                let lasted = held.lasted || turn.exchange.exchange > logon.exchange + 1;
-                let here = turn.path();
-                if lasted && held.paths.iter().any(|p| same_application(p, here)) {
-                    let next = held.last.0 + 1 == turn.exchange.exchange;
+                let lasted = held.lasted || turn.exchange.exchange > logon.exchange.saturating_add(1);
+                if lasted && held.applications.contains(&place::key(turn.path())) {
+                    let next = held.last.0.checked_add(1) == Some(turn.exchange.exchange);
                     held.lost = Some(Lost {
                         exchange: turn.exchange.exchange,
                         at: turn.at(),

@@ -1,11 +1,11 @@
 //! See the page below.
 
+use crate::finding::memory::Memory;
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::finding::Basis;
 use crate::model::{ConnectionId, ExchangeNo, Stamp};
 use crate::track::handshake::{Event, Meaning};
 use crate::track::turn::Turn;
-use std::collections::{HashMap, HashSet};
 
 finding! {
     /// ## What it is
@@ -45,12 +45,12 @@ finding! {
 
 /// What is remembered of a connection: its last NTLM logon.
 #[derive(Debug, Default)]
-struct Memory {
+struct Held {
     logon: Option<(ExchangeNo, Stamp, Option<bool>)>,
     /// Where that was.
     logon_place: String,
     /// Places that were answered while somebody was logged on: a 401 for another one may be that one's own.
-    accepted: HashSet<String>,
+    accepted: Vec<u64>,
     dropped: u32,
     told: bool,
 }
@@ -58,18 +58,13 @@ struct Memory {
 /// So many places are remembered for each connection.
 const MOST_PLACES: usize = 64;
 
-impl Memory {
+impl Held {
     fn accept(&mut self, turn: &Turn) {
-        if self.accepted.len() < MOST_PLACES {
-            self.accepted.insert(place(turn).to_owned());
+        let here = turn.path_hash();
+        if self.accepted.len() < MOST_PLACES && !self.accepted.contains(&here) {
+            self.accepted.push(here);
         }
     }
-}
-
-/// The request's path, without its query.
-fn place(turn: &Turn) -> &str {
-    let target = turn.exchange.request.target.as_str();
-    target.split('?').next().unwrap_or(target)
 }
 
 /// Two places of one application, as far as paths tell: below the same first segment, or both at the root.
@@ -83,7 +78,7 @@ fn one_application(a: &str, b: &str) -> bool {
 /// Counts, per connection, logons that did not last.
 #[derive(Debug, Default)]
 pub(in crate::finding) struct Detector {
-    connections: HashMap<ConnectionId, Memory>,
+    connections: Memory<ConnectionId, Held>,
 }
 
 impl Detect for Detector {
@@ -91,15 +86,19 @@ impl Detect for Detector {
         self.connections.len()
     }
 
+    fn forgotten(&self) -> u64 {
+        self.connections.forgotten()
+    }
+
     fn on_turn(&mut self, turn: &Turn, view: &View<'_>, out: &mut Raise<'_>) {
         let id = turn.exchange.connection;
         let logon = matches!(turn.meaning(), Meaning::Logon | Meaning::LogonOnce) && turn.status() != 401;
         if logon && turn.request == Event::Authenticate {
             let at = turn.exchange.times.response_head.unwrap_or_default();
-            let memory = self.connections.entry(id).or_default();
+            let memory = self.connections.entry(id, at, view, Held::default);
             memory.accept(turn);
             memory.logon = Some((turn.exchange.exchange, at, turn.persistent_auth));
-            place(turn).clone_into(&mut memory.logon_place);
+            turn.path().clone_into(&mut memory.logon_place);
             return;
         }
         if turn.request != Event::Bare || turn.answer != Event::Refused {
@@ -116,7 +115,7 @@ impl Detect for Detector {
         let Some(memory) = self.connections.get_mut(&id) else { return };
         let Some((exchange, at, said)) = memory.logon.take() else { return };
         // Each application pool asks for a logon of its own.
-        let here = memory.accepted.contains(place(turn)) && one_application(&memory.logon_place, place(turn));
+        let here = memory.accepted.contains(&turn.path_hash()) && one_application(&memory.logon_place, turn.path());
         if said != Some(false) && !here {
             return;
         }

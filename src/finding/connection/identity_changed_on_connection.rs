@@ -1,7 +1,9 @@
 //! See the page below.
 
+use crate::finding::memory::Memory;
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::finding::Basis;
+use crate::model::short::short;
 use crate::model::user::UserKey;
 use crate::track::handshake::Event;
 use crate::track::turn::Turn;
@@ -44,7 +46,7 @@ finding! {
 /// Compares each logon's user with the last one of the connection.
 #[derive(Debug, Default)]
 pub(in crate::finding) struct Detector {
-    last: std::collections::HashMap<crate::model::ConnectionId, Last>,
+    last: Memory<crate::model::ConnectionId, Last>,
 }
 
 #[derive(Debug)]
@@ -60,18 +62,28 @@ impl Detect for Detector {
         self.last.len()
     }
 
-    fn on_turn(&mut self, turn: &Turn, _view: &View<'_>, out: &mut Raise<'_>) {
+    fn forgotten(&self) -> u64 {
+        self.last.forgotten()
+    }
+
+    fn on_turn(&mut self, turn: &Turn, view: &View<'_>, out: &mut Raise<'_>) {
         let accepted = matches!(turn.answer, Event::Accepted | Event::AcceptedOnce);
         let (true, Some(message), Some(user)) = (accepted, turn.authenticate(), &turn.user) else { return };
         let id = turn.exchange.connection;
         let at = turn.exchange.times.response_head.unwrap_or_default();
-        let now =
-            Last { user: user.clone(), workstation: message.workstation.clone(), exchange: turn.exchange.exchange, at };
-        let Some(then) = self.last.insert(id, now) else { return };
+        let now = Last {
+            user: user.clone(),
+            workstation: short(&message.workstation).into_owned(),
+            exchange: turn.exchange.exchange,
+            at,
+        };
+        let then = self.last.remove(&id);
+        self.last.entry(id, at, view, || now);
+        let Some(then) = then else { return };
         if UserKey::of(&then.user) == UserKey::of(user) {
             return;
         }
-        let machines = match (then.workstation.as_str(), message.workstation.as_str()) {
+        let machines = match (then.workstation.as_str(), &*short(&message.workstation)) {
             ("", _) | (_, "") => "the messages do not name both workstations".to_owned(),
             (a, b) if a.eq_ignore_ascii_case(b) => {
                 format!("both name the workstation {a}, so it may be one person with two accounts")

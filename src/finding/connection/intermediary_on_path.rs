@@ -9,6 +9,7 @@ use crate::finding::memory::Memory;
 use crate::finding::product;
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::finding::{Basis, Evidence};
+use crate::model::short::short;
 use crate::model::{ConnectionId, Stamp};
 use crate::track::turn::Turn;
 
@@ -162,7 +163,7 @@ impl Hop {
         let e = &turn.exchange;
         for header in e.request.headers.iter().filter(|h| fields && is_a_sign(&h.name)) {
             let sign = if header.name.eq_ignore_ascii_case("via") {
-                format!("`Via: {}`", header.value)
+                format!("`Via: {}`", short(&header.value))
             } else {
                 format!("`{}`", header.name)
             };

@@ -1,6 +1,7 @@
 //! See the page below.
 
 use crate::finding::memory::Memory;
+use crate::finding::subject;
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::auth::AuthField;
 use crate::model::finding::Basis;
@@ -62,7 +63,7 @@ struct Run {
 #[derive(Debug, Default)]
 pub(in crate::finding) struct Detector {
     runs: Memory<ConnectionId, Run>,
-    hosts: Memory<String, u32>,
+    hosts: Memory<u64, u32>,
 }
 
 impl Detect for Detector {
@@ -85,18 +86,18 @@ impl Detect for Detector {
         let Some(field) = turn.exchange.authorization.as_ref().filter(|a| is_ticket(a)) else { return };
         let (id, exchange, at) = (turn.exchange.connection, turn.exchange.exchange, turn.at());
         let run = self.runs.entry(id, at, view, Run::default);
-        if run.last + 1 != exchange {
+        if run.last.checked_add(1) != Some(exchange) {
             *run = Run::default();
         }
         run.last = exchange;
         run.count += 1;
-        run.bytes += field.token_bytes;
+        run.bytes = run.bytes.saturating_add(field.token_bytes);
         let first = *run.first.get_or_insert((exchange, at));
         if run.count != THRESHOLD {
             return;
         }
         let mean = run.bytes / usize::try_from(THRESHOLD).unwrap_or(1);
-        let host = turn.header("host").unwrap_or_default().to_ascii_lowercase();
+        let host = subject::host(turn);
         let connections = self.hosts.entry(host, at, view, || 0);
         *connections += 1;
         if *connections == 1 || (*connections >= 8 && connections.is_power_of_two()) {

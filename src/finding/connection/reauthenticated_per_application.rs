@@ -2,8 +2,11 @@
 
 use crate::finding::memory::Memory;
 use crate::finding::place::application;
+use crate::finding::scope::AnyCase;
+use crate::finding::subject::key;
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::finding::Basis;
+use crate::model::short::short;
 use crate::model::user::UserKey;
 use crate::model::{ConnectionId, ExchangeNo, Stamp};
 use crate::track::handshake::{Event, Meaning};
@@ -58,15 +61,14 @@ struct Held {
     asked: Option<(ExchangeNo, Stamp, String)>,
 }
 
-/// Two applications of a host, in order of their names.
-type Pair = (String, String, String);
-
 /// Follows which application each logon was for.
 #[derive(Debug, Default)]
 pub(in crate::finding) struct Detector {
     connections: Memory<ConnectionId, Held>,
     /// How often the two asked for a logon each; `None` when a request passed between them without.
-    pairs: Memory<Pair, Option<u32>>,
+    ///
+    /// By host and both names.
+    pairs: Memory<u64, Option<u32>>,
 }
 
 impl Detect for Detector {
@@ -82,10 +84,11 @@ impl Detect for Detector {
         let id = turn.exchange.connection;
         match (turn.request, turn.meaning()) {
             (Event::Authenticate | Event::Token, Meaning::Logon) => {
-                let Some(here) = application(turn.path()) else {
+                let Some(here) = application(turn.path()).map(short) else {
                     self.connections.remove(&id);
                     return;
                 };
+                let here = &*here;
                 let held = self.connections.entry(id, turn.at(), view, Held::default);
                 let before = held.application.replace(here.to_owned());
                 if let (Some(before), Some((exchange, at, asked))) = (before, held.asked.take())
@@ -103,7 +106,10 @@ impl Detect for Detector {
             }
             (Event::Bare, Meaning::Ride | Meaning::Dropped) => {
                 let Some(held) = self.connections.get_mut(&id) else { return };
-                let (Some(before), Some(here)) = (&held.application, application(turn.path())) else { return };
+                let (Some(before), Some(here)) = (&held.application, application(turn.path()).map(short)) else {
+                    return;
+                };
+                let here = &*here;
                 if before.eq_ignore_ascii_case(here) {
                     return;
                 }
@@ -130,10 +136,10 @@ fn same_user(turn: &Turn) -> bool {
     }
 }
 
-fn pair(turn: &Turn, a: &str, b: &str) -> Pair {
-    let (a, b) = (a.to_ascii_lowercase(), b.to_ascii_lowercase());
-    let host = turn.header("host").unwrap_or_default().to_ascii_lowercase();
-    if a <= b { (host, a, b) } else { (host, b, a) }
+/// Two applications of a host, whichever comes first.
+fn pair(turn: &Turn, a: &str, b: &str) -> u64 {
+    let (a, b) = (key(AnyCase(a)), key(AnyCase(b)));
+    key((AnyCase(turn.header("host").unwrap_or_default()), a.min(b), a.max(b)))
 }
 
 fn draft(turn: &Turn, before: &str, here: &str, (exchange, at): (ExchangeNo, Stamp)) -> Draft {

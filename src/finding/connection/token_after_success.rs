@@ -89,7 +89,7 @@ impl Detect for Detector {
             }
             (Event::Negotiate | Event::Token, _) if turn.status() == 400 => {
                 let Some(logon) = self.logons.get_mut(&id).filter(|l| !l.told) else { return };
-                let directly = logon.asked.is_some_and(|(n, _)| n + 1 == exchange);
+                let directly = logon.asked.is_some_and(|(n, _)| n.checked_add(1) == Some(exchange));
                 let size = turn.exchange.authorization.as_ref().map_or(0, |a| a.token_bytes);
                 // A ticket comes with the request's own body, and the application may be what does not like that.
                 // Nor an empty body, where the request was taken for the real one (`empty-post-accepted`).

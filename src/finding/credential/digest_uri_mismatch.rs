@@ -6,6 +6,7 @@ use crate::finding::memory::Memory;
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::auth::Token;
 use crate::model::finding::Basis;
+use crate::model::short::short;
 use crate::track::handshake::Event;
 use crate::track::turn::Turn;
 
@@ -43,7 +44,7 @@ finding! {
 /// Tells once of each client and path.
 #[derive(Debug, Default)]
 pub(in crate::finding) struct Detector {
-    told: Memory<(IpAddr, String), ()>,
+    told: Memory<(IpAddr, u64), ()>,
 }
 
 /// Without scheme and authority.
@@ -74,11 +75,12 @@ impl Detect for Detector {
         if origin_form(uri) == origin_form(target) {
             return;
         }
-        let key = (turn.party, turn.path().to_owned());
+        let key = (turn.party, turn.path_hash());
         if self.told.get(&key).is_some() {
             return;
         }
         self.told.entry(key, turn.at(), view, || ());
+        let (uri, target) = (short(uri), short(target));
         let via = turn.header("via").map(|v| format!(" (`Via: {v}`)")).unwrap_or_default();
         out.raise(
             turn.at(),

@@ -86,9 +86,10 @@ impl Detect for Detector {
 
     fn on_end(&mut self, turn: &Turn, view: &View<'_>, out: &mut Raise<'_>) {
         let Some(name) = &turn.user else { return };
-        let key = UserKey::of(name);
         if matches!(turn.meaning(), Meaning::Logon | Meaning::LogonOnce) {
-            self.users.remove(&key);
+            if self.users.len() > 0 {
+                self.users.remove(&UserKey::of(name));
+            }
             return;
         }
         let apart = turn.request == Event::Authenticate && !turn.in_sequence();
@@ -101,7 +102,7 @@ impl Detect for Detector {
         }
         let at = turn.exchange.times.response_head.unwrap_or_default();
         let window = view.settings.lockout_window;
-        let user = self.users.entry(key, at, view, User::default);
+        let user = self.users.entry(UserKey::of(name), at, view, User::default);
         user.refusals.push_back(Refusal {
             at,
             connection: turn.exchange.connection,

@@ -1,7 +1,7 @@
 //! See the page below.
 
-use std::collections::HashSet;
-
+use crate::finding::memory::Memory;
+use crate::finding::subject::key;
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::Stamp;
 use crate::model::event::Start;
@@ -47,7 +47,7 @@ finding! {
 /// Compares the certificates at start, and again when a connection shows another one.
 #[derive(Debug, Default)]
 pub(in crate::finding) struct Detector {
-    told: HashSet<(String, String)>,
+    told: Memory<u64, ()>,
 }
 
 impl Detector {
@@ -57,12 +57,18 @@ impl Detector {
         theirs: Option<&Certificate>,
         at: Stamp,
         place: Place,
+        view: &View<'_>,
         out: &mut Raise<'_>,
     ) {
         let (Some(ours), Some(theirs)) = (ours, theirs) else { return };
-        if ours.end_point == theirs.end_point || !self.told.insert((ours.sha256.clone(), theirs.sha256.clone())) {
+        if ours.end_point == theirs.end_point {
             return;
         }
+        let pair = key((&ours.sha256, &theirs.sha256));
+        if self.told.get(&pair).is_some() {
+            return;
+        }
+        self.told.entry(pair, at, view, || ());
         out.raise(
             at,
             Draft::new(
@@ -93,8 +99,12 @@ impl Detect for Detector {
         self.told.len()
     }
 
-    fn on_start(&mut self, start: &Start, at: Stamp, _view: &View<'_>, out: &mut Raise<'_>) {
-        self.compare(start.certificate.as_ref(), start.upstream_certificate.as_ref(), at, Place::nowhere(), out);
+    fn forgotten(&self) -> u64 {
+        self.told.forgotten()
+    }
+
+    fn on_start(&mut self, start: &Start, at: Stamp, view: &View<'_>, out: &mut Raise<'_>) {
+        self.compare(start.certificate.as_ref(), start.upstream_certificate.as_ref(), at, Place::nowhere(), view, out);
     }
 
     fn on_open(&mut self, connection: &Connection, view: &View<'_>, out: &mut Raise<'_>) {
@@ -102,6 +112,6 @@ impl Detect for Detector {
         let ours = tls.certificate.as_ref().or_else(|| view.site.start().and_then(|s| s.certificate.as_ref()));
         let theirs = upstream.certificate.as_ref();
         let place = Place::new(connection.id, None, "tls", connection.opened_at);
-        self.compare(ours, theirs, connection.opened_at, place, out);
+        self.compare(ours, theirs, connection.opened_at, place, view, out);
     }
 }

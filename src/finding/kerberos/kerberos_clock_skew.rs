@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::finding::clock::{ALLOWED, server_date, span};
 use crate::finding::memory::Memory;
+use crate::finding::subject::key;
 use crate::finding::ticket::{SKEW, ap_req, krb_error, spn};
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::Stamp;
@@ -63,8 +64,8 @@ struct Waiting {
 /// Waits for each such client's next try.
 #[derive(Debug, Default)]
 pub(in crate::finding) struct Detector {
-    waiting: Memory<(IpAddr, String), Waiting>,
-    suspected: Memory<String, ()>,
+    waiting: Memory<(IpAddr, u64), Waiting>,
+    suspected: Memory<u64, ()>,
 }
 
 impl Detector {
@@ -90,7 +91,7 @@ impl Detect for Detector {
 
     fn on_turn(&mut self, turn: &Turn, view: &View<'_>, out: &mut Raise<'_>) {
         let Some(ticket) = ap_req(turn) else { return };
-        let key = (turn.party, spn(ticket).to_owned());
+        let key = (turn.party, key(spn(ticket)));
         if matches!(turn.answer, Event::Accepted | Event::AcceptedOnce) {
             self.waiting.remove(&key);
             return;
@@ -150,10 +151,10 @@ impl Detector {
         let at = turn.at();
         let Some(server) = server_date(turn) else { return };
         let (seconds, where_) = offset(server, at);
-        if seconds <= ALLOWED || self.suspected.get(spn(ticket)).is_some() {
+        if seconds <= ALLOWED || self.suspected.get(&key(spn(ticket))).is_some() {
             return;
         }
-        self.suspected.entry(spn(ticket).to_owned(), at, view, || ());
+        self.suspected.entry(key(spn(ticket)), at, view, || ());
         out.raise(
             at,
             Draft::new(

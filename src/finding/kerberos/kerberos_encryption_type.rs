@@ -2,6 +2,7 @@
 
 use crate::finding::memory::Memory;
 use crate::finding::refusal::may_be_credentials;
+use crate::finding::subject::key;
 use crate::finding::ticket::{ETYPE_NOSUPP, WRONG_KEY, ap_req, described, error_name, is_old, krb_error, spn};
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::finding::{Basis, Evidence};
@@ -58,7 +59,7 @@ struct Tickets {
 /// Follows the tickets of old types for each service name.
 #[derive(Debug, Default)]
 pub(in crate::finding) struct Detector {
-    names: Memory<(String, i32), Tickets>,
+    names: Memory<(u64, i32), Tickets>,
 }
 
 impl Detect for Detector {
@@ -77,7 +78,7 @@ impl Detect for Detector {
         if !is_old(etype) && !unsupported {
             return;
         }
-        let tickets = self.names.entry((spn(ticket).to_owned(), etype), turn.at(), view, Tickets::default);
+        let tickets = self.names.entry((key(spn(ticket)), etype), turn.at(), view, Tickets::default);
         if matches!(turn.answer, Event::Accepted | Event::AcceptedOnce | Event::Continue) {
             tickets.accepted = true;
             return;

@@ -2,6 +2,7 @@
 
 use crate::finding::memory::Memory;
 use crate::finding::refusal::may_be_credentials;
+use crate::finding::subject::key;
 use crate::finding::ticket::{WRONG_KEY, ap_req, described, error_name, krb_error, spn};
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::finding::{Basis, Evidence};
@@ -65,7 +66,7 @@ struct Name {
 /// Follows the tickets for each service name.
 #[derive(Debug, Default)]
 pub(in crate::finding) struct Detector {
-    names: Memory<String, Name>,
+    names: Memory<u64, Name>,
 }
 
 impl Detect for Detector {
@@ -80,7 +81,7 @@ impl Detect for Detector {
     fn on_end(&mut self, turn: &Turn, view: &View<'_>, out: &mut Raise<'_>) {
         let Some(ticket) = ap_req(turn) else { return };
         let at = turn.at();
-        let name = self.names.entry(spn(ticket).to_owned(), at, view, Name::default);
+        let name = self.names.entry(key(spn(ticket)), at, view, Name::default);
         if matches!(turn.answer, Event::Accepted | Event::AcceptedOnce | Event::Continue) {
             name.accepted = true;
             return;

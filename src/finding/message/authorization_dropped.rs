@@ -5,10 +5,13 @@ use std::time::Duration;
 use crate::finding::habit::Habits;
 use crate::finding::login;
 use crate::finding::memory::Memory;
+use crate::finding::scope::AnyCase;
 use crate::finding::silence::{Asked, Silence};
+use crate::finding::subject::key;
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::Stamp;
 use crate::model::finding::{Basis, Evidence};
+use crate::model::short::short;
 use crate::track::asker::Sender;
 use crate::track::site::Closed;
 use crate::track::turn::Turn;
@@ -64,8 +67,10 @@ struct Redirect {
     at: Stamp,
     scheme: &'static str,
     request: String,
-    host: String,
-    path: String,
+    /// Host and path.
+    target: u64,
+    /// The same, to be shown.
+    to: String,
     elsewhere: bool,
     evidence: Evidence,
 }
@@ -77,8 +82,8 @@ struct Followed {
     evidence: Evidence,
 }
 
-/// Who, on which host and path.
-type Step = (Sender, String, String);
+/// Who, and a hash over host and path.
+type Step = (Sender, u64);
 
 /// Follows redirects, and the habits of clients.
 #[derive(Debug, Default)]
@@ -108,8 +113,8 @@ impl Detector {
             at: turn.at(),
             scheme,
             request: turn.request_line(),
-            host: host.to_owned(),
-            path: path.to_owned(),
+            target: key((AnyCase(host), path)),
+            to: short(&format!("{host}{path}")).into_owned(),
             elsewhere: !host.eq_ignore_ascii_case(own),
             evidence: Place::response(turn).says(format!("{} to {location}", turn.status())),
         };
@@ -123,9 +128,7 @@ impl Detector {
         let client = turn.sender();
         let host = turn.header("host").unwrap_or_default();
         let fits = self.redirects.get(&client).is_some_and(|r| {
-            turn.exchange.times.request_head.since(r.at) <= FOLLOWED
-                && r.path == turn.path()
-                && r.host.eq_ignore_ascii_case(host)
+            turn.exchange.times.request_head.since(r.at) <= FOLLOWED && r.target == key((AnyCase(host), turn.path()))
         });
         let Some(redirect) = fits.then(|| self.redirects.remove(&client)).flatten() else { return };
         self.followed.asked(step(turn), turn, view, || Followed {
@@ -139,12 +142,11 @@ impl Detector {
         let r = followed.redirect;
         let rule = if r.elsewhere { ", as clients do for another host" } else { ", though the host is the same" };
         let summary = format!(
-            "{} brought {} credentials and was redirected to {}{}; the client followed without them{rule}, was refused with \
+            "{} brought {} credentials and was redirected to {}; the client followed without them{rule}, was refused with \
              401, and sent none in the {} s after it.",
             r.request,
             r.scheme,
-            r.host,
-            r.path,
+            r.to,
             at.since(asked.at).as_secs()
         );
         let draft = Draft::new(Basis::Inferred, summary, followed.evidence).scheme(Some(r.scheme)).and(r.evidence);
@@ -153,8 +155,7 @@ impl Detector {
 }
 
 fn step(turn: &Turn) -> Step {
-    let host = turn.header("host").unwrap_or_default().to_owned();
-    (turn.sender(), host, turn.path().to_owned())
+    (turn.sender(), key((turn.header("host"), turn.path())))
 }
 
 impl Detect for Detector {

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use crate::finding::memory::Memory;
 use crate::finding::silence::{Asked, Silence};
+use crate::finding::subject::key;
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::Stamp;
 use crate::model::auth::{Scheme, Token};
@@ -59,7 +60,8 @@ finding! {
 struct Folded {
     schemes: Vec<Scheme>,
     list: String,
-    agent: String,
+    /// Hash over its `User-Agent`.
+    agent: u64,
     request: String,
     evidence: Evidence,
 }
@@ -69,7 +71,7 @@ struct Folded {
 pub(in crate::finding) struct Detector {
     waiting: Silence<IpAddr, Folded>,
     /// `User-Agent`s that can read a list.
-    readers: Memory<String, ()>,
+    readers: Memory<u64, ()>,
 }
 
 /// Whether a field holds more than one challenge.
@@ -87,7 +89,7 @@ impl Detector {
         let Some(asked) = self.waiting.answered(&turn.party) else { return };
         let Some(field) = &turn.exchange.authorization else { return };
         let folded = asked.of;
-        if turn.user_agent() != folded.agent {
+        if key(turn.user_agent()) != folded.agent {
             return;
         }
         if folded.schemes.contains(&field.scheme) && field.token != Token::Unknown {
@@ -149,7 +151,7 @@ impl Detect for Detector {
             let list = turn.offered().join(", ");
             Folded {
                 schemes: turn.exchange.challenges.iter().map(|c| c.scheme.clone()).collect(),
-                agent: turn.user_agent().to_owned(),
+                agent: key(turn.user_agent()),
                 request: turn.request_line(),
                 evidence: Place::response(turn).says(format!("401 with `{list}` in one field")),
                 list,

@@ -4,9 +4,11 @@ use std::net::IpAddr;
 
 use crate::finding::memory::Memory;
 use crate::finding::silence::{Asked, Silence};
+use crate::finding::subject::key;
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::Stamp;
 use crate::model::finding::{Basis, Evidence};
+use crate::model::short::short;
 use crate::track::site::Closed;
 use crate::track::turn::Turn;
 
@@ -84,6 +86,8 @@ const FORGIVING: &[&str] = &[
 #[derive(Debug)]
 struct Lowered {
     agent: String,
+    /// Hash over it.
+    program: u64,
     request: String,
     server: Option<String>,
     evidence: Evidence,
@@ -94,13 +98,13 @@ struct Lowered {
 pub(in crate::finding) struct Detector {
     waiting: Silence<IpAddr, Lowered>,
     /// `User-Agent`s that answer such challenges.
-    readers: Memory<String, ()>,
+    readers: Memory<u64, ()>,
 }
 
 impl Detector {
     fn judge(&self, client: IpAddr, asked: Asked<Lowered>, at: Stamp, out: &mut Raise<'_>) {
         let lowered = asked.of;
-        if self.readers.get(&lowered.agent).is_some() {
+        if self.readers.get(&lowered.program).is_some() {
             return;
         }
         let agent = if lowered.agent.is_empty() { String::new() } else { format!(" (`{}`)", lowered.agent) };
@@ -128,9 +132,9 @@ impl Detect for Detector {
     fn on_turn(&mut self, turn: &Turn, view: &View<'_>, _out: &mut Raise<'_>) {
         if turn.brings_credentials() {
             if let Some(asked) = self.waiting.answered(&turn.party)
-                && asked.of.agent == turn.user_agent()
+                && asked.of.program == key(turn.user_agent())
             {
-                self.readers.entry(asked.of.agent, turn.at(), view, || ());
+                self.readers.entry(asked.of.program, turn.at(), view, || ());
             }
             return;
         }
@@ -143,9 +147,10 @@ impl Detect for Detector {
             return;
         }
         self.waiting.asked(turn.party, turn, view, || Lowered {
-            agent: agent.to_owned(),
+            agent: short(agent).into_owned(),
+            program: key(agent),
             request: turn.request_line(),
-            server: response.header("server").map(str::to_owned),
+            server: response.header("server").map(|s| short(s).into_owned()),
             evidence: Place::response(turn).says("401 with `www-authenticate` in lower case"),
         });
     }

@@ -3,6 +3,7 @@
 use crate::finding::cases::Cases;
 use crate::finding::login;
 use crate::finding::memory::Memory;
+use crate::finding::subject::key;
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::Stamp;
 use crate::model::auth::{Scheme, Token};
@@ -74,12 +75,12 @@ enum How {
 #[derive(Debug, Default)]
 pub(in crate::finding) struct Detector {
     /// By how it is hidden, and by the login page or the refused path.
-    subjects: Memory<(How, String), Cases>,
+    subjects: Memory<(How, u64), Cases>,
 }
 
 impl Detector {
     fn more(&mut self, how: How, of: &str, at: Stamp, view: &View<'_>) -> Option<u64> {
-        let cases = self.subjects.entry((how, of.to_owned()), at, view, Cases::default);
+        let cases = self.subjects.entry((how, key(of)), at, view, Cases::default);
         if how != How::RedirectOfScript {
             return cases.more(1);
         }

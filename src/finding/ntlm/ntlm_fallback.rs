@@ -1,7 +1,7 @@
 //! See the page below.
 
 use crate::finding::memory::Memory;
-use crate::finding::scope::{is_address, key, name_of};
+use crate::finding::scope::{AnyCase, is_address, key, name_of};
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::auth::{NtlmAuthenticate, NtlmResponse, Scheme};
 use crate::model::finding::Basis;
@@ -83,7 +83,7 @@ impl Detect for Detector {
             Event::Token if accepted && turn.scheme == Some("kerberos") => {
                 let Some(host) = name_of(turn) else { return };
                 let sibling = Sibling { connection: e.connection, exchange: e.exchange, at: turn.at() };
-                *self.kerberos.entry(key(host.to_ascii_lowercase()), turn.at(), view, || sibling) = sibling;
+                *self.kerberos.entry(key(AnyCase(host)), turn.at(), view, || sibling) = sibling;
             }
             Event::Authenticate if accepted || turn.answer == Event::Refused => self.logon(turn, view, out),
             _ => {}
@@ -101,7 +101,11 @@ impl Detector {
         if !is_windows(message) || !turn.in_sequence() {
             return;
         }
-        let sibling = self.kerberos.get(&key(host.to_ascii_lowercase())).copied();
+        let subject = key((turn.party, AnyCase(&message.workstation), AnyCase(host)));
+        if self.told.get(&subject).is_some() {
+            return;
+        }
+        let sibling = self.kerberos.get(&key(AnyCase(host))).copied();
         let reason = if is_address(host) {
             format!("{host} is an address, and Kerberos has no ticket for addresses by default")
         } else if let Some(s) = sibling {
@@ -118,10 +122,6 @@ impl Detector {
         } else {
             return;
         };
-        let subject = key((turn.party, message.workstation.to_ascii_lowercase(), host.to_ascii_lowercase()));
-        if self.told.get(&subject).is_some() {
-            return;
-        }
         self.told.entry(subject, turn.at(), view, || ());
         out.raise(
             turn.at(),

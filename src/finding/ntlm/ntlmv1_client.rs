@@ -1,7 +1,7 @@
 //! See the page below.
 
 use crate::finding::memory::Memory;
-use crate::finding::scope::key;
+use crate::finding::scope::{AnyCase, key};
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::auth::NtlmResponse;
 use crate::model::finding::Basis;
@@ -74,7 +74,7 @@ impl Detect for Detector {
             NtlmResponse::Lm => "an LM response only",
             NtlmResponse::V2 | NtlmResponse::Anonymous | NtlmResponse::Unreadable => return,
         };
-        let subject = key((turn.party, message.workstation.to_ascii_lowercase(), message.response));
+        let subject = key((turn.party, AnyCase(&message.workstation), message.response));
         if self.told.get(&subject).is_some() {
             return;
         }

@@ -4,7 +4,9 @@ use crate::finding::memory::Memory;
 use crate::finding::refusal::Refusal;
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::finding::{Basis, Evidence};
+use crate::model::short::short;
 use crate::model::user::UserKey;
+use crate::model::{ConnectionId, ExchangeNo, Stamp};
 use crate::token::channel_binding::{Binding, of_authenticate};
 use crate::track::connection::Connection;
 use crate::track::handshake::Event;
@@ -76,9 +78,27 @@ impl Who {
 /// Where somebody was accepted last.
 #[derive(Debug)]
 struct Accepted {
+    /// Hash over the path.
+    path: u64,
+    /// The path, and the line of its request.
+    shown: Shown,
+    connection: ConnectionId,
+    exchange: ExchangeNo,
+    status: u16,
+    at: Stamp,
+}
+
+#[derive(Debug)]
+struct Shown {
     path: String,
-    evidence: Evidence,
-    at: crate::model::Stamp,
+    line: String,
+}
+
+impl Accepted {
+    fn evidence(&self, name: &str) -> Evidence {
+        let says = format!("{} to {}: {name} is known to the server", self.status, self.shown.line);
+        Place::new(self.connection, Some(self.exchange), "response", self.at).says(says)
+    }
 }
 
 /// Remembers who was accepted where.
@@ -107,15 +127,16 @@ impl Detect for Detector {
             return;
         }
         let Some(who) = Who::of(turn) else { return };
-        let (at, path) = (turn.at(), turn.path());
+        let (at, path) = (turn.at(), turn.path_hash());
         let list = self.accepted.entry((who, turn.party), at, view, Vec::new);
-        list.retain(|a| a.path != path);
+        let known = list.iter().position(|a| a.path == path).map(|at| list.remove(at).shown);
         if list.len() >= PATHS {
             list.remove(0);
         }
-        let name = turn.user.as_deref().unwrap_or("the ticket");
-        let says = format!("{} to {}: {name} is known to the server", turn.status(), turn.request_line());
-        list.push(Accepted { path: path.to_owned(), evidence: Place::response(turn).says(says), at });
+        let shown = known.unwrap_or_else(|| Shown { path: short(turn.path()).into_owned(), line: turn.request_line() });
+        let e = &turn.exchange;
+        let (connection, exchange, status) = (e.connection, e.exchange, turn.status());
+        list.push(Accepted { path, shown, connection, exchange, status, at });
     }
 
     fn on_end(&mut self, turn: &Turn, view: &View<'_>, out: &mut Raise<'_>) {
@@ -139,7 +160,7 @@ impl Detect for Detector {
         if !whole && !bare && !completed {
             return;
         }
-        let (at, path) = (turn.at(), turn.path());
+        let (at, path) = (turn.at(), turn.path_hash());
         let logged_on = turn.user.clone().or_else(|| turn.user_before.clone());
         let who = Who::of(turn).or_else(|| logged_on.as_deref().map(|u| Who::User(UserKey::of(u))));
         let list = who.as_ref().and_then(|who| self.accepted.get(&(who.clone(), turn.party)));
@@ -164,9 +185,9 @@ impl Detect for Detector {
             _ => "a user who is logged on".to_owned(),
         });
         let how = match (elsewhere, said) {
-            (Some(a), Some(r)) => format!("{}, and the same user was accepted at {} before", r.says(), a.path),
+            (Some(a), Some(r)) => format!("{}, and the same user was accepted at {} before", r.says(), a.shown.path),
             (Some(a), None) => {
-                format!("the same user was accepted at {} {} s before", a.path, at.since(a.at).as_secs())
+                format!("the same user was accepted at {} {} s before", a.shown.path, at.since(a.at).as_secs())
             }
             (None, Some(r)) => r.says(),
             (None, None) => "the message that completes the logon came in that very 401".to_owned(),
@@ -190,7 +211,7 @@ impl Detect for Detector {
             Place::response(turn).says("401 to a user whom the server knows"),
         )
         .scheme(turn.scheme)
-        .and_if(elsewhere.map(|a| a.evidence.clone()));
+        .and_if(elsewhere.map(|a| a.evidence(turn.user.as_deref().unwrap_or("the ticket"))));
         out.raise(at, draft);
     }
 }

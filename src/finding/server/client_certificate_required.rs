@@ -50,7 +50,7 @@ const READ_AHEAD: u64 = 49_152;
 /// Tells once of each kind and path.
 #[derive(Debug, Default)]
 pub(in crate::finding) struct Detector {
-    told: Memory<(u16, String), ()>,
+    told: Memory<(u16, u64), ()>,
 }
 
 impl Detect for Detector {
@@ -93,7 +93,7 @@ impl Detect for Detector {
             }
             _ => return,
         };
-        let key = (kind, turn.path().to_owned());
+        let key = (kind, turn.path_hash());
         if self.told.get(&key).is_some() {
             return;
         }

@@ -42,7 +42,7 @@ finding! {
 /// Tells once of each path.
 #[derive(Debug, Default)]
 pub(in crate::finding) struct Detector {
-    told: Memory<(u16, String), ()>,
+    told: Memory<(u16, u64), ()>,
 }
 
 impl Detect for Detector {
@@ -61,7 +61,7 @@ impl Detect for Detector {
             (401, 5) => "an ISAPI or CGI application",
             _ => return,
         };
-        let key = (refusal.pair().1, turn.path().to_owned());
+        let key = (refusal.pair().1, turn.path_hash());
         if self.told.get(&key).is_some() {
             return;
         }

@@ -43,7 +43,7 @@ finding! {
 /// Tells once of each path.
 #[derive(Debug, Default)]
 pub(in crate::finding) struct Detector {
-    told: Memory<String, ()>,
+    told: Memory<u64, ()>,
 }
 
 impl Detect for Detector {
@@ -61,10 +61,10 @@ impl Detect for Detector {
         let logged_on = turn.logon_before.is_some()
             || (matches!(turn.request, Event::Authenticate | Event::Token | Event::Credentials)
                 && turn.status() != 401);
-        if !logged_on || turn.answer == Event::Challenge || self.told.get(turn.path()).is_some() {
+        if !logged_on || turn.answer == Event::Challenge || self.told.get(&turn.path_hash()).is_some() {
             return;
         }
-        self.told.entry(turn.path().to_owned(), turn.at(), view, || ());
+        self.told.entry(turn.path_hash(), turn.at(), view, || ());
         let before = turn.logon_before.as_ref();
         let user = turn.user.as_deref().or_else(|| before.and_then(|l| l.user.as_deref())).unwrap_or("a user");
         let scheme = before.map_or(turn.scheme, |l| Some(l.scheme));

@@ -7,6 +7,7 @@ use super::key::{self, Key, Mask, Parts};
 use super::view::Code;
 use crate::model::auth::{AuthField, Ntlm, Token};
 use crate::model::event::{Event, Exchange, What};
+use crate::model::short::one_line;
 use crate::model::{Stamp, TapId};
 
 /// Exchanges with a refusal or with authentication that are kept.
@@ -304,5 +305,5 @@ fn user(sent: &AuthField) -> Option<String> {
 }
 
 fn cut(text: &str) -> String {
-    text.chars().take(MAX_SHOWN).collect()
+    one_line(text).chars().take(MAX_SHOWN).collect()
 }
