@@ -353,7 +353,7 @@ impl Engine {
     fn forget_lost(&mut self, at: Stamp, out: &mut Vec<Event>) {
         self.lost_connections = true;
         for closed in self.site.forget_lost(at) {
-            self.flush_open(closed.close.connection, ExchangeNo::MAX, out);
+            out.extend(self.open.remove(&closed.close.connection).into_iter().flatten().map(Open::event));
             self.step(&Step::Closed(&closed), at, out);
         }
     }

@@ -350,15 +350,15 @@ impl Builder {
             let stop = count.stop.as_ref().map(|(_, totals)| totals.clone());
             let stop = stop.unwrap_or_default();
             // A capture may lack lines (rotated away, a full disk); the totals at its end then know more.
-            view.connections += count.connections.max(stop.connections);
-            view.exchanges += count.recorded.max(count.closed).max(stop.exchanges);
+            add(&mut view.connections, count.connections.max(stop.connections));
+            add(&mut view.exchanges, count.recorded.max(count.closed).max(stop.exchanges));
             let seen = count.outcomes;
-            view.handshakes.authenticated += seen.authenticated.max(stop.authenticated);
-            view.handshakes.rejected += seen.rejected.max(stop.rejected);
-            view.handshakes.broken += seen.broken.max(stop.broken);
-            view.handshakes.abandoned += seen.abandoned.max(stop.abandoned);
-            view.blind.connections += (count.blind.len() as u64).max(stop.blind);
-            view.blind.dropped += count.dropped.max(stop.dropped);
+            add(&mut view.handshakes.authenticated, seen.authenticated.max(stop.authenticated));
+            add(&mut view.handshakes.rejected, seen.rejected.max(stop.rejected));
+            add(&mut view.handshakes.broken, seen.broken.max(stop.broken));
+            add(&mut view.handshakes.abandoned, seen.abandoned.max(stop.abandoned));
+            add(&mut view.blind.connections, (count.blind.len() as u64).max(stop.blind));
+            add(&mut view.blind.dropped, count.dropped.max(stop.dropped));
             view.taps.push(Tap {
                 tap: tap.clone(),
                 start: count.start.clone(),
@@ -449,4 +449,8 @@ fn gap_in_words(what: &GapWhat) -> String {
             format!("{dropped} events are missing from the {sink}: {why}")
         }
     }
+}
+/// A foreign capture may claim any number.
+const fn add(sum: &mut u64, more: u64) {
+    *sum = sum.saturating_add(more);
 }

@@ -47,6 +47,11 @@ pub(super) fn challenges_read(list: &[Auth<'_>]) -> String {
     credentials::read_challenges(list)
 }
 
+/// An open parameter of a challenge as an event may hold it.
+pub(super) fn open_value<'a>(name: &str, value: &'a str) -> std::borrow::Cow<'a, str> {
+    url::open_value(name, value)
+}
+
 /// A request target as an event may hold it: each query parameter's value is replaced.
 pub fn target(target: &[u8]) -> String {
     url::target(target)

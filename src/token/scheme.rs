@@ -1,5 +1,8 @@
 //! Which names and parameters of a scheme may be shown.
 
+use std::borrow::Cow;
+
+use super::redact;
 use crate::model::auth::Scheme;
 
 /// Schemes that people use, in lower case: IANA's registry, Microsoft's, and common private ones.
@@ -72,6 +75,12 @@ pub(super) fn withhold_of_challenge(scheme: &Scheme, params: &mut Vec<(String, S
         Scheme::Basic | Scheme::Bearer => {}
         Scheme::Digest => params.retain(|(name, _)| name != "response"),
         _ => withhold_unless(params, is_open),
+    }
+    // Open is what they say; an error's description may quote the very token that it is about.
+    for (name, value) in params.iter_mut().filter(|(name, _)| is_open(name)) {
+        if let Cow::Owned(shown) = redact::open_value(name, value) {
+            *value = shown;
+        }
     }
 }
 

@@ -202,7 +202,9 @@ impl Site {
     /// Something was not seen.
     pub fn gap(&mut self, gap: &Gap, at: Stamp) {
         match &gap.what {
-            GapWhat::QueueFull { dropped } => self.totals.dropped += dropped,
+            GapWhat::QueueFull { dropped } => {
+                self.totals.dropped = self.totals.dropped.saturating_add(*dropped);
+            }
             GapWhat::Unparsable { .. } => self.totals.blind += 1,
             GapWhat::ObserverLost { .. } | GapWhat::LimitReached { .. } | GapWhat::SinkFailed { .. } => {}
         }

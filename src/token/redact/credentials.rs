@@ -80,7 +80,7 @@ fn params(list: &[(String, String)], open: impl Fn(&str) -> bool) -> String {
         .map(|(name, value)| {
             let name = shown(name.as_bytes());
             if open(&name) {
-                let escaped = value.replace('\\', "\\\\").replace('"', "\\\"");
+                let escaped = url::open_value(&name, value).replace('\\', "\\\\").replace('"', "\\\"");
                 format!("{name}=\"{}\"", shown(escaped.as_bytes()))
             } else {
                 format!("{name}={}", size(value.as_bytes()))

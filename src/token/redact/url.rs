@@ -3,6 +3,8 @@
 //! Query values, fragments and userinfo go. A path stays, for it says which application refused; of its segments those
 //! go that look like tokens, and ASP.NET's cookieless sessions and tickets.
 
+use std::borrow::Cow;
+
 use super::credentials::split_once;
 use super::{shown, size};
 
@@ -101,6 +103,29 @@ fn query_pair(pair: &[u8]) -> String {
 /// Whether what stands before a `=` may itself be a token: too long for a name, a JWT, or base64 with its padding.
 pub(super) fn name_is_opaque(name: &[u8], value: &[u8]) -> bool {
     name.len() >= OPAQUE_NAME || is_jwt(name) || (name.len() >= BARE_NAME && value.iter().all(|b| *b == b'='))
+}
+
+/// A challenge's parameter that is meant to be read: what looks like a token in it goes, and what a URI may hold.
+pub(in crate::token) fn open_value<'a>(name: &str, value: &'a str) -> Cow<'a, str> {
+    if name.ends_with("_uri") {
+        return Cow::Owned(reference(value.as_bytes()));
+    }
+    let of_a_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '_' | '=' | '.' | '~' | '%');
+    let secret = |word: &str| is_jwt(word.as_bytes()) || is_opaque(word.as_bytes());
+    if !value.split(|c| !of_a_token(c)).any(secret) {
+        return Cow::Borrowed(value);
+    }
+    let mut text = String::with_capacity(value.len());
+    for piece in value.split_inclusive(|c| !of_a_token(c)) {
+        let word = piece.trim_end_matches(|c| !of_a_token(c));
+        if secret(word) {
+            text.push_str(&size(word.as_bytes()));
+            text.push_str(piece.get(word.len()..).unwrap_or_default());
+        } else {
+            text.push_str(piece);
+        }
+    }
+    Cow::Owned(text)
 }
 
 /// A path segment; its parameters after `;` as a query's (RFC 3986 section 3.3).

@@ -6,6 +6,7 @@
 mod confusion;
 pub(crate) mod h2;
 mod kerberos;
+mod mixed;
 mod player;
 mod token;
 
