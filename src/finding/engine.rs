@@ -33,6 +33,9 @@ const MOST_CONNECTIONS: usize = 65_536;
 /// Microseconds.
 const A_SECOND: i64 = 1_000_000;
 
+/// So much of a silence is told second by second; of a longer one the end. A foreign capture may claim a century.
+const MOST_SECONDS: i64 = 3_600 * A_SECOND;
+
 /// What the operator may set of tracking and findings.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -285,13 +288,24 @@ impl Engine {
     /// seconds whether somebody called in between or not.
     pub fn advance(&mut self, now: Stamp, out: &mut Vec<Event>) {
         while let Some((at, handshake)) = self.site.next_given_up(now) {
+            // What is told has its own time, and a replay comes by there.
+            self.look(at, out);
             self.given_up(handshake, at, out);
         }
-        let second = Stamp(now.0.saturating_sub(now.0.rem_euclid(A_SECOND)));
-        if second > self.told_until {
-            self.told_until = second;
-            self.step(&Step::Time, second, out);
-            self.tell_limits(second, out);
+        self.look(now, out);
+    }
+
+    /// Tells each full second up to `now` to the findings: a replay has the same ones as the watch, where the program
+    /// looked at the clock while nothing happened.
+    fn look(&mut self, now: Stamp, out: &mut Vec<Event>) {
+        let second = now.0.saturating_sub(now.0.rem_euclid(A_SECOND));
+        let next = self.told_until.0.saturating_add(A_SECOND).max(second.saturating_sub(MOST_SECONDS));
+        let mut next = if self.told_until.0 == i64::MIN { second } else { next };
+        while next <= second {
+            self.told_until = Stamp(next);
+            self.step(&Step::Time, Stamp(next), out);
+            self.tell_limits(Stamp(next), out);
+            next = next.saturating_add(A_SECOND);
         }
     }
 

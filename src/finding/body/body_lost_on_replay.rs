@@ -106,7 +106,8 @@ impl Detector {
         if bytes == 0 || (e.times.request_end.is_none() && !e.request.expects_continue()) {
             return;
         }
-        let at = turn.at();
+        // An upload may go on for long after the 401.
+        let at = e.times.end.map_or_else(|| turn.at(), |end| end.max(turn.at()));
         let says = format!("the first try of {bytes} bytes, answered by 401");
         let first = First {
             origin: e.connection,
@@ -216,7 +217,6 @@ impl Detect for Detector {
 
     fn on_time(&mut self, now: Stamp, _view: &View<'_>, _out: &mut Raise<'_>) {
         self.first.expire(now, KEEP);
-        self.cut.expire(now, KEEP);
     }
 }
 

@@ -65,6 +65,8 @@ struct Lost {
     at: Stamp,
     peer: IpAddr,
     client: u64,
+    /// When its body was whole after all.
+    done: Option<Stamp>,
     /// The 401 carried a challenge.
     challenged: bool,
     scheme: Option<&'static str>,
@@ -140,6 +142,7 @@ fn upload(turn: &Turn, until_head: bool) -> Option<Lost> {
         at,
         peer: turn.peer,
         client: subject::client(turn),
+        done: e.times.request_end,
         challenged,
         scheme: turn.scheme,
         upload: format!(
@@ -187,6 +190,10 @@ impl Detect for Detector {
 
     fn on_close(&mut self, closed: &Closed, at: Stamp, view: &View<'_>, out: &mut Raise<'_>) {
         let Some(lost) = self.ending.remove(&closed.close.connection) else { return };
+        // By the times of the traffic: an upload may go on for long after the 401, and no tick comes in between.
+        if lost.done.is_some_and(|done| closed.ended_at.since(done) >= PATIENCE) {
+            return;
+        }
         if !lost.challenged {
             if self.known.get(&lost.client).is_some() {
                 self.away.entry(lost.client, at, view, || lost);
@@ -206,7 +213,6 @@ impl Detect for Detector {
         while let Some((_, lost)) = self.away.pop_unused(now, PATIENCE) {
             Self::judge(lost, now, view, out);
         }
-        self.ending.expire(now, PATIENCE);
         self.known.expire(now, KEEP);
     }
 

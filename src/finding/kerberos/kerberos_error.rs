@@ -91,19 +91,19 @@ impl Detect for Detector {
         let means = code::kerberos(number).map(|row| format!(": {}", row.text.means.trim_end_matches('.')));
         let ticket = ap_req(turn).map(|t| format!("the ticket for {}", described(t)));
         let draft = Draft::new(
-                Basis::Observed,
-                format!(
-                    "The server answered {} to {} from {} on connection {}{times}{}.{clock}",
-                    error_name(error),
-                    ticket.unwrap_or_else(|| "a token".to_owned()),
-                    turn.party,
-                    turn.exchange.connection,
-                    means.unwrap_or_default()
-                ),
-                Place::response(turn).says(format!("KRB-ERROR {}", error_name(error))),
-            )
-            .scheme(Some("kerberos"))
-            .and(Place::request(turn).says("the message that it answers"));
+            Basis::Observed,
+            format!(
+                "The server answered {} to {} from {} on connection {}{times}{}.{clock}",
+                error_name(error),
+                ticket.unwrap_or_else(|| "a token".to_owned()),
+                turn.party,
+                turn.exchange.connection,
+                means.unwrap_or_default()
+            ),
+            Place::response(turn).says(format!("KRB-ERROR {}", error_name(error))),
+        )
+        .scheme(Some("kerberos"))
+        .and(Place::request(turn).says("the message that it answers"));
         if number == EXPIRED && *count == 1 {
             self.held.entry(turn.party, turn.at(), view, || draft);
         } else {

@@ -170,7 +170,9 @@ impl Detect for Detector {
         }
         let elsewhere = list.iter().rev().find(|a| a.path != path && at.since(a.at) <= LATELY);
         let basis = match (said, elsewhere) {
-            (None, Some(a)) if !completed && may_be_binding(turn, view) && !one_application(&a.path, path) => {
+            (None, Some(a))
+                if !completed && may_be_binding(turn, view) && !one_application(&a.shown.path, turn.path()) =>
+            {
                 Basis::Inferred
             }
             (_, Some(_)) => Basis::Observed,

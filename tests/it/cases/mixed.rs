@@ -1,6 +1,7 @@
 //! All cases at once: their steps mixed at random, so that every detector meets what no author of a case thought of.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 use authtap::finding::Engine;
 use authtap::model::TapId;
@@ -51,6 +52,7 @@ fn mixture(all: &[Case], random: &mut Random, back: bool) -> Case {
     let mut last = vec![0.0; rest.len()];
     let mut open: BTreeSet<u64> = BTreeSet::new();
     let (mut now, mut out, mut started) = (1_000.0, String::new(), false);
+    let mut tick = now;
     let mut living: Vec<usize> = (0..rest.len()).collect();
     while !living.is_empty() {
         // Mostly the same case goes on: a handshake that is always torn tells of nothing but that.
@@ -68,13 +70,18 @@ fn mixture(all: &[Case], random: &mut Random, back: bool) -> Case {
         if random.one_in(30) {
             now += [0.5, 6.0, 31.0, 400.0][random.below(4)];
         }
+        // The program looks at the clock once a second when nothing happens.
+        while tick < now {
+            writeln!(out, "{tick:.6} tick").expect("text");
+            tick += 1.0;
+        }
         if back && random.one_in(15) {
             now -= [0.001, 3.0, 90.0][random.below(3)];
         }
         let Some(number) = connection else {
             if what.starts_with("start") && !started {
                 started = true;
-                out.push_str(&format!("{now:.6} {what}\n"));
+                writeln!(out, "{now:.6} {what}").expect("text");
             }
             continue;
         };
@@ -93,9 +100,9 @@ fn mixture(all: &[Case], random: &mut Random, back: bool) -> Case {
                 }
             }
         }
-        out.push_str(&format!("{now:.6} {number} {what}\n"));
+        writeln!(out, "{now:.6} {number} {what}").expect("text");
     }
-    out.push_str(&format!("{:.6} stop\n", now + 1.0));
+    writeln!(out, "{:.6} stop", now + 1.0).expect("text");
     Case {
         about: "a mixture".to_owned(),
         origin: "of all cases".to_owned(),

@@ -124,6 +124,7 @@ impl Player {
         let at = Stamp(EPOCH).after(Duration::from_secs_f64(seconds));
         let words: Vec<&str> = rest.split_whitespace().collect();
         match words.as_slice() {
+            ["tick"] => self.engine.advance(at, &mut self.events),
             ["stop"] => self.engine.finish(at, &mut self.events),
             ["start", ours, theirs, checks @ ..] => self.start(at, ours, theirs, checks),
             [n, "open", client, rest @ ..] => self.open(at, n.parse().unwrap(), client, rest),
