@@ -5,28 +5,13 @@
 
 #[macro_use]
 mod define;
-mod alternation;
-mod binding;
-mod cases;
 pub mod catalogue;
 mod cause;
-mod clock;
 mod detect;
 mod engine;
-mod habit;
-mod hops;
-mod login;
 mod memory;
-mod node;
-mod place;
-mod product;
-mod refusal;
 mod roots;
-mod scope;
-mod silence;
-mod stops;
-mod subject;
-mod ticket;
+mod shared;
 
 pub use cause::Cause;
 pub use detect::{Detect, Draft, Place, Raise, View};

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::finding::memory::Memory;
-use crate::finding::{Detect, Draft, Place, Raise, View, subject};
+use crate::finding::shared::subject;
+use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::event::Exchange;
 use crate::model::finding::{Basis, Evidence};
 use crate::model::http::Announced;

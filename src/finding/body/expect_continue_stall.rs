@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::finding::memory::Memory;
-use crate::finding::{Detect, Draft, Place, Raise, View, subject};
+use crate::finding::shared::subject;
+use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::finding::{Basis, Evidence};
 use crate::model::http::Announced;
 use crate::model::transport::By;

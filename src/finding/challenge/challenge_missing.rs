@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::finding::cases::Cases;
 use crate::finding::memory::Memory;
-use crate::finding::refusal::author;
-use crate::finding::scope::key;
+use crate::finding::shared::cases::Cases;
+use crate::finding::shared::refusal::author;
+use crate::finding::shared::scope::key;
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::Stamp;
 use crate::model::auth::Scheme;

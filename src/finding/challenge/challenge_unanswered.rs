@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::finding::memory::Memory;
-use crate::finding::silence::{Asked, Silence};
+use crate::finding::shared::silence::{Asked, Silence};
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::finding::{Basis, Evidence};
 use crate::model::{ConnectionId, Stamp};

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::finding::cases::Cases;
 use crate::finding::memory::Memory;
-use crate::finding::subject::key;
+use crate::finding::shared::cases::Cases;
+use crate::finding::shared::subject::key;
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::Stamp;
 use crate::model::finding::{Basis, Evidence};

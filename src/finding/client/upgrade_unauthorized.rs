@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::finding::cases::Cases;
 use crate::finding::memory::Memory;
-use crate::finding::silence::{Asked, Silence};
+use crate::finding::shared::cases::Cases;
+use crate::finding::shared::silence::{Asked, Silence};
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::Stamp;
 use crate::model::finding::{Basis, Evidence};

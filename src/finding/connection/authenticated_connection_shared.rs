@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::finding::alternation::{Seen, Who, alternation};
 use crate::finding::memory::Memory;
+use crate::finding::shared::alternation::{Seen, Who, alternation};
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::finding::Basis;
 use crate::model::{ConnectionId, Stamp};

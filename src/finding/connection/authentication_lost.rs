@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::finding::memory::Memory;
-use crate::finding::place;
+use crate::finding::shared::place;
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::finding::Basis;
 use crate::model::user::UserKey;

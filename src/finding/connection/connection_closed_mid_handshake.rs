@@ -1,6 +1,6 @@
 //! See the page below.
 
-use crate::finding::hops::not_iis;
+use crate::finding::shared::hops::not_iis;
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::Stamp;
 use crate::model::finding::Basis;

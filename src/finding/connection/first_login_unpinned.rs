@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::finding::hops::{Blame, blame};
 use crate::finding::memory::Memory;
+use crate::finding::shared::hops::{Blame, blame};
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::event::LinkProof;
 use crate::model::finding::Basis;

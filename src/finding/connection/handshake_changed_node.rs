@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::finding::memory::Memory;
-use crate::finding::node::{Node, changed, nodes};
+use crate::finding::shared::node::{Node, changed, nodes};
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::finding::{Basis, Evidence};
 use crate::model::{ConnectionId, ExchangeNo, Stamp};

@@ -1,6 +1,6 @@
 //! See the page below.
 
-use crate::finding::hops::blame;
+use crate::finding::shared::hops::blame;
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::event::LinkProof;
 use crate::model::finding::Basis;

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::finding::hops::crowd;
 use crate::finding::memory::Memory;
-use crate::finding::product;
+use crate::finding::shared::hops::crowd;
+use crate::finding::shared::product;
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::finding::{Basis, Evidence};
 use crate::model::short::short;

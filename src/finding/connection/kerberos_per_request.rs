@@ -1,7 +1,7 @@
 //! See the page below.
 
 use crate::finding::memory::Memory;
-use crate::finding::subject;
+use crate::finding::shared::subject;
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::auth::AuthField;
 use crate::model::finding::Basis;

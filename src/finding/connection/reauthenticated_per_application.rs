@@ -1,9 +1,9 @@
 //! See the page below.
 
 use crate::finding::memory::Memory;
-use crate::finding::place::application;
-use crate::finding::scope::AnyCase;
-use crate::finding::subject::key;
+use crate::finding::shared::place::application;
+use crate::finding::shared::scope::AnyCase;
+use crate::finding::shared::subject::key;
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::finding::Basis;
 use crate::model::short::short;

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::finding::memory::Memory;
-use crate::finding::refusal::may_be_credentials;
+use crate::finding::shared::refusal::may_be_credentials;
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::auth::{Scheme, Token};
 use crate::model::finding::Basis;

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::finding::clock::{server_date, span};
 use crate::finding::memory::Memory;
+use crate::finding::shared::clock::{server_date, span};
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::Stamp;
 use crate::model::auth::{Jwt, Scheme, Token};

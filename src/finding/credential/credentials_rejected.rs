@@ -1,7 +1,7 @@
 //! See the page below.
 
-use crate::finding::hops::not_iis;
-use crate::finding::refusal::{Refusal, may_be_credentials};
+use crate::finding::shared::hops::not_iis;
+use crate::finding::shared::refusal::{Refusal, may_be_credentials};
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::finding::Basis;
 use crate::track::challenges::Verdict;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::finding::memory::Memory;
-use crate::finding::refusal::may_be_credentials;
+use crate::finding::shared::refusal::may_be_credentials;
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::finding::Basis;
 use crate::model::user::UserKey;

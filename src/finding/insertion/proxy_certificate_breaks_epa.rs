@@ -1,7 +1,7 @@
 //! See the page below.
 
 use crate::finding::memory::Memory;
-use crate::finding::subject::key;
+use crate::finding::shared::subject::key;
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::Stamp;
 use crate::model::event::Start;

@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::finding::clock::{ALLOWED, server_date, span};
 use crate::finding::memory::Memory;
-use crate::finding::subject::key;
-use crate::finding::ticket::{SKEW, ap_req, krb_error, spn};
+use crate::finding::shared::clock::{ALLOWED, server_date, span};
+use crate::finding::shared::subject::key;
+use crate::finding::shared::ticket::{SKEW, ap_req, krb_error, spn};
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::Stamp;
 use crate::model::finding::{Basis, Evidence};

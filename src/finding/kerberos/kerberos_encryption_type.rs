@@ -1,9 +1,9 @@
 //! See the page below.
 
 use crate::finding::memory::Memory;
-use crate::finding::refusal::may_be_credentials;
-use crate::finding::subject::key;
-use crate::finding::ticket::{ETYPE_NOSUPP, WRONG_KEY, ap_req, described, error_name, is_old, krb_error, spn};
+use crate::finding::shared::refusal::may_be_credentials;
+use crate::finding::shared::subject::key;
+use crate::finding::shared::ticket::{ETYPE_NOSUPP, WRONG_KEY, ap_req, described, error_name, is_old, krb_error, spn};
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::finding::{Basis, Evidence};
 use crate::token::kerberos::etype_name;

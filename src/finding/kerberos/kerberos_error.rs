@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::finding::clock::{ALLOWED, server_date, span};
 use crate::finding::memory::Memory;
-use crate::finding::ticket::{ETYPE_NOSUPP, SKEW, WRONG_KEY, ap_req, described, error_name, krb_error};
+use crate::finding::shared::clock::{ALLOWED, server_date, span};
+use crate::finding::shared::ticket::{ETYPE_NOSUPP, SKEW, WRONG_KEY, ap_req, described, error_name, krb_error};
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::iis::code;
 use crate::model::Stamp;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::finding::memory::Memory;
-use crate::finding::ticket::{ap_req, spn};
+use crate::finding::shared::ticket::{ap_req, spn};
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::finding::{Basis, Evidence, Severity};
 use crate::model::{ConnectionId, Stamp};

@@ -4,8 +4,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::finding::memory::Memory;
-use crate::finding::subject::{Often, times};
-use crate::finding::{Detect, Draft, Place, Raise, View, subject};
+use crate::finding::shared::subject;
+use crate::finding::shared::subject::{Often, times};
+use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::Stamp;
 use crate::model::finding::Basis;
 use crate::model::http::LongHead;

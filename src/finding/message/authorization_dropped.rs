@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use crate::finding::habit::Habits;
-use crate::finding::login;
 use crate::finding::memory::Memory;
-use crate::finding::scope::AnyCase;
-use crate::finding::silence::{Asked, Silence};
-use crate::finding::subject::key;
+use crate::finding::shared::habit::Habits;
+use crate::finding::shared::login;
+use crate::finding::shared::scope::AnyCase;
+use crate::finding::shared::silence::{Asked, Silence};
+use crate::finding::shared::subject::key;
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::Stamp;
 use crate::model::finding::{Basis, Evidence};

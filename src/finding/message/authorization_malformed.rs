@@ -1,7 +1,7 @@
 //! See the page below.
 
-use crate::finding::cases::Cases;
 use crate::finding::memory::Memory;
+use crate::finding::shared::cases::Cases;
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::Stamp;
 use crate::model::auth::{AuthField, Fault, Ntlm, Scheme, Token};

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use crate::finding::memory::Memory;
-use crate::finding::silence::{Asked, Silence};
-use crate::finding::subject::key;
+use crate::finding::shared::silence::{Asked, Silence};
+use crate::finding::shared::subject::key;
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::Stamp;
 use crate::model::auth::{Scheme, Token};

@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use crate::finding::cases::Cases;
 use crate::finding::memory::Memory;
-use crate::finding::stops::Stops;
+use crate::finding::shared::cases::Cases;
+use crate::finding::shared::stops::Stops;
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::Stamp;
 use crate::model::auth::{AuthField, Scheme, Token};

@@ -1,9 +1,9 @@
 //! See the page below.
 
-use crate::finding::cases::Cases;
-use crate::finding::login;
 use crate::finding::memory::Memory;
-use crate::finding::subject::key;
+use crate::finding::shared::cases::Cases;
+use crate::finding::shared::login;
+use crate::finding::shared::subject::key;
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::Stamp;
 use crate::model::auth::{Scheme, Token};

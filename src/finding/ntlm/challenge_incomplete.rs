@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::finding::stops::Stops;
+use crate::finding::shared::stops::Stops;
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::Stamp;
 use crate::model::auth::{AuthField, Ntlm, NtlmChallenge};

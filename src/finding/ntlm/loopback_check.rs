@@ -1,7 +1,7 @@
 //! See the page below.
 
-use crate::finding::refusal::may_be_credentials;
-use crate::finding::scope::{is_address, name_of, one_host};
+use crate::finding::shared::refusal::may_be_credentials;
+use crate::finding::shared::scope::{is_address, name_of, one_host};
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::auth::NtlmAuthenticate;
 use crate::model::finding::Basis;

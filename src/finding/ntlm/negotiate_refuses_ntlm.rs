@@ -1,7 +1,7 @@
 //! See the page below.
 
 use crate::finding::memory::Memory;
-use crate::finding::scope::application;
+use crate::finding::shared::scope::application;
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::auth::{Scheme, Token};
 use crate::model::finding::Basis;

@@ -1,7 +1,7 @@
 //! See the page below.
 
 use crate::finding::memory::Memory;
-use crate::finding::scope::{AnyCase, is_address, key, name_of};
+use crate::finding::shared::scope::{AnyCase, is_address, key, name_of};
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::auth::{NtlmAuthenticate, NtlmResponse, Scheme};
 use crate::model::finding::Basis;

@@ -1,9 +1,9 @@
 //! See the page below.
 
 use crate::finding::memory::Memory;
-use crate::finding::refusal::may_be_credentials;
-use crate::finding::scope::{host_of_spn, key, name_of, one_host, without_port};
-use crate::finding::ticket::{ap_req, krb_error};
+use crate::finding::shared::refusal::may_be_credentials;
+use crate::finding::shared::scope::{host_of_spn, key, name_of, one_host, without_port};
+use crate::finding::shared::ticket::{ap_req, krb_error};
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::finding::Basis;
 use crate::track::handshake::Event;

@@ -1,7 +1,7 @@
 //! See the page below.
 
 use crate::finding::memory::Memory;
-use crate::finding::refusal::Refusal;
+use crate::finding::shared::refusal::Refusal;
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::finding::{Basis, Evidence};
 use crate::model::short::short;

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::finding::memory::Memory;
-use crate::finding::subject::{Often, times};
-use crate::finding::{Detect, Draft, Place, Raise, View, subject};
+use crate::finding::shared::subject;
+use crate::finding::shared::subject::{Often, times};
+use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::finding::{Basis, Evidence};
 use crate::model::page::{Page, PageAuthor};
 use crate::model::{ConnectionId, Stamp};

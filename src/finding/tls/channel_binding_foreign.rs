@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use crate::finding::binding::{Bindings, Bound, describe, reason};
 use crate::finding::memory::Memory;
+use crate::finding::shared::binding::{Bindings, Bound, describe, reason};
 use crate::finding::{Detect, Draft, Raise, View};
 use crate::model::Stamp;
 use crate::model::event::Start;

@@ -1,6 +1,6 @@
 //! See the page below.
 
-use crate::finding::binding::{Bindings, Bound, describe, reason};
+use crate::finding::shared::binding::{Bindings, Bound, describe, reason};
 use crate::finding::{Detect, Draft, Raise, View};
 use crate::model::Stamp;
 use crate::model::event::Start;

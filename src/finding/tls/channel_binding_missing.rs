@@ -1,8 +1,8 @@
 //! See the page below.
 
-use crate::finding::binding::{Bindings, Bound, Case, reason, refusal};
 use crate::finding::memory::Memory;
-use crate::finding::scope::{application, key};
+use crate::finding::shared::binding::{Bindings, Bound, Case, reason, refusal};
+use crate::finding::shared::scope::{application, key};
 use crate::finding::{Detect, Draft, Place, Raise, View};
 use crate::model::Stamp;
 use crate::model::finding::Basis;

@@ -4,7 +4,7 @@ use crate::model::http::Response;
 
 /// One sign of a node: where it stands, and what it says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Node {
+pub(in crate::finding) struct Node {
     /// `X-FEServer`, or a cookie's name.
     sign: String,
     value: String,
@@ -23,7 +23,7 @@ const COOKIES: [&str; 5] =
     ["SERVERID", "ARRAffinity", "ARRAffinitySameSite", "ApplicationGatewayAffinity", "ApplicationGatewayAffinityCORS"];
 
 /// The signs that a response carries.
-pub(super) fn nodes(response: &Response) -> Vec<Node> {
+pub(in crate::finding) fn nodes(response: &Response) -> Vec<Node> {
     let mut out = Vec::new();
     for header in &response.headers {
         match header.name.len() {
@@ -52,7 +52,7 @@ fn cookie(line: &str) -> Option<Node> {
 }
 
 /// The same sign with another value, told as a sentence part; `None` when nothing contradicts.
-pub(super) fn changed(before: &[Node], after: &[Node]) -> Option<String> {
+pub(in crate::finding) fn changed(before: &[Node], after: &[Node]) -> Option<String> {
     let (a, b) = before.iter().find_map(|a| {
         let b = after.iter().find(|b| b.sign.eq_ignore_ascii_case(&a.sign))?;
         (!a.value.eq_ignore_ascii_case(&b.value)).then_some((a, b))

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::View;
-use super::memory::Memory;
+use crate::finding::View;
+use crate::finding::memory::Memory;
 use crate::model::event::{Handshake, Outcome};
 use crate::model::{HandshakeId, Stamp};
 use crate::track::challenges::Verdict;

@@ -5,11 +5,11 @@ use std::net::IpAddr;
 
 use crate::track::turn::Turn;
 
-pub(super) use super::subject::key;
+pub(in crate::finding) use super::subject::key;
 
 /// A part of a [`key`] whose case does not matter (ASCII).
 #[derive(Debug, Clone, Copy)]
-pub(super) struct AnyCase<'a>(pub(super) &'a str);
+pub(in crate::finding) struct AnyCase<'a>(pub(in crate::finding) &'a str);
 
 impl Hash for AnyCase<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
@@ -26,23 +26,23 @@ impl Hash for AnyCase<'_> {
 }
 
 /// The application that a request is for, as far as the wire tells: its host and the first segment of its path.
-pub(super) fn application(turn: &Turn) -> u64 {
+pub(in crate::finding) fn application(turn: &Turn) -> u64 {
     let first = turn.path().split('/').find(|s| !s.is_empty()).unwrap_or_default();
     key((AnyCase(name_of(turn).unwrap_or_default()), AnyCase(first)))
 }
 
 /// The host that a request is for.
-pub(super) fn host(turn: &Turn) -> u64 {
+pub(in crate::finding) fn host(turn: &Turn) -> u64 {
     key(AnyCase(name_of(turn).unwrap_or_default()))
 }
 
 /// The name in `Host`.
-pub(super) fn name_of(turn: &Turn) -> Option<&str> {
+pub(in crate::finding) fn name_of(turn: &Turn) -> Option<&str> {
     turn.header("host").map(without_port).filter(|name| !name.is_empty())
 }
 
 /// A host without its port, an IPv6 address without its brackets, a name without its last dot.
-pub(super) fn without_port(host: &str) -> &str {
+pub(in crate::finding) fn without_port(host: &str) -> &str {
     let host = host.trim();
     if let Some((inside, _)) = host.strip_prefix('[').and_then(|h| h.split_once(']')) {
         return inside;
@@ -56,12 +56,12 @@ pub(super) fn without_port(host: &str) -> &str {
 }
 
 /// Whether a host is an address and no name.
-pub(super) fn is_address(host: &str) -> bool {
+pub(in crate::finding) fn is_address(host: &str) -> bool {
     host.parse::<IpAddr>().is_ok()
 }
 
 /// Whether two names may be one host's: equal in any case, or the short form of one another.
-pub(super) fn one_host(a: &str, b: &str) -> bool {
+pub(in crate::finding) fn one_host(a: &str, b: &str) -> bool {
     let short_of = |short: &str, long: &str| {
         !short.contains('.') && long.split('.').next().is_some_and(|first| first.eq_ignore_ascii_case(short))
     };
@@ -69,7 +69,7 @@ pub(super) fn one_host(a: &str, b: &str) -> bool {
 }
 
 /// The host in a service principal name: `HTTP/app.example.test:8080` or `HTTP/app.example.test@EXAMPLE.TEST`.
-pub(super) fn host_of_spn(spn: &str) -> Option<&str> {
+pub(in crate::finding) fn host_of_spn(spn: &str) -> Option<&str> {
     let rest = spn.split('/').nth(1)?;
     let host = without_port(rest.split('@').next().unwrap_or(rest));
     (!host.is_empty()).then_some(host)

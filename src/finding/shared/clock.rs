@@ -4,10 +4,10 @@ use crate::model::Stamp;
 use crate::track::turn::Turn;
 
 /// What Kerberos allows clocks to differ, in seconds (RFC 4120 section 8.1's recommendation, and Windows' default).
-pub(super) const ALLOWED: u64 = 300;
+pub(in crate::finding) const ALLOWED: u64 = 300;
 
 /// The `Date` of the response (RFC 9110 section 6.6.1), to the second.
-pub(super) fn server_date(turn: &Turn) -> Option<Stamp> {
+pub(in crate::finding) fn server_date(turn: &Turn) -> Option<Stamp> {
     date(turn.response_header("date")?)
 }
 
@@ -19,7 +19,7 @@ fn date(text: &str) -> Option<Stamp> {
 }
 
 /// `4 min 12 s`, `3 h 2 min`: a difference of clocks, for a reader.
-pub(super) fn span(seconds: u64) -> String {
+pub(in crate::finding) fn span(seconds: u64) -> String {
     match seconds {
         0..=119 => format!("{seconds} s"),
         120..=7_199 => format!("{} min {} s", seconds / 60, seconds % 60),

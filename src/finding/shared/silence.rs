@@ -4,8 +4,8 @@ use std::hash::Hash;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::View;
-use super::memory::Memory;
+use crate::finding::View;
+use crate::finding::memory::Memory;
 use crate::model::{ConnectionId, Stamp};
 use crate::track::turn::Turn;
 

@@ -5,7 +5,7 @@
 
 use super::refusal::{Refusal, may_be_credentials};
 use super::scope::{application, host};
-use super::{Place, View, memory::Memory};
+use crate::finding::{Place, View, memory::Memory};
 use crate::model::auth::NtlmResponse;
 use crate::model::finding::{Basis, Evidence};
 use crate::model::transport::{Certificate, Tls};
@@ -19,7 +19,7 @@ const BAD_BINDINGS: u32 = 0x8009_0346;
 
 /// What a logon bound itself to, when it does not fit the server's certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Bound {
+pub(in crate::finding) enum Bound {
     /// authtap's certificate.
     Tap,
     /// A certificate that the server showed before, or on another connection; its subject.
@@ -36,9 +36,9 @@ pub(super) enum Bound {
 
 /// What the accepted logons of one application say.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Known {
+pub(in crate::finding) struct Known {
     /// One whose binding fits was accepted.
-    pub(super) fitting: bool,
+    pub(in crate::finding) fitting: bool,
     /// One whose binding is wrong or zero was accepted: nothing is checked.
     off: bool,
     /// One without a binding was accepted: none is required.
@@ -49,31 +49,31 @@ pub(super) struct Known {
 
 /// A refused logon whose binding does not fit.
 #[derive(Debug)]
-pub(super) struct Case<'a> {
+pub(in crate::finding) struct Case<'a> {
     /// To what it is bound.
-    pub(super) bound: Bound,
+    pub(in crate::finding) bound: Bound,
     /// The value, where there is one.
-    pub(super) value: &'a str,
+    pub(in crate::finding) value: &'a str,
     /// What is known of its application.
-    pub(super) known: Known,
+    pub(in crate::finding) known: Known,
     /// authtap's certificate, where it ends the client's TLS.
-    pub(super) tap: Option<&'a Certificate>,
+    pub(in crate::finding) tap: Option<&'a Certificate>,
     /// The server's.
-    pub(super) server: &'a Certificate,
+    pub(in crate::finding) server: &'a Certificate,
     /// IIS's page names the binding as the reason.
-    pub(super) page_says_so: bool,
+    pub(in crate::finding) page_says_so: bool,
     /// It may as well be a permission: the user was accepted before, where nobody looks at bindings.
-    pub(super) doubtful: bool,
+    pub(in crate::finding) doubtful: bool,
 }
 
 impl Case<'_> {
     /// `Observed`, or `Suspected` when it is [`doubtful`](Self::doubtful).
-    pub(super) const fn basis(&self) -> Basis {
+    pub(in crate::finding) const fn basis(&self) -> Basis {
         if self.doubtful { Basis::Suspected } else { Basis::Observed }
     }
 
     /// The AUTHENTICATE's place. A doubtful case explains nothing, and claims no exchange.
-    pub(super) fn place(&self, turn: &Turn) -> Place {
+    pub(in crate::finding) fn place(&self, turn: &Turn) -> Place {
         let e = &turn.exchange;
         if self.doubtful {
             Place::new(e.connection, None, "AUTHENTICATE", e.times.request_head)
@@ -83,14 +83,14 @@ impl Case<'_> {
     }
 
     /// The server's half of the evidence.
-    pub(super) fn refusal(&self, turn: &Turn) -> Option<Evidence> {
+    pub(in crate::finding) fn refusal(&self, turn: &Turn) -> Option<Evidence> {
         (!self.doubtful).then(|| refusal(turn, self))
     }
 }
 
 /// Watches all NTLM logons over TLS.
 #[derive(Debug, Default)]
-pub(super) struct Bindings {
+pub(in crate::finding) struct Bindings {
     /// The server's certificates, by the values that bind to them; their subjects.
     shown: Memory<String, String>,
     applications: Memory<u64, Known>,
@@ -98,17 +98,22 @@ pub(super) struct Bindings {
 
 impl Bindings {
     /// How much is remembered.
-    pub(super) fn entries(&self) -> usize {
+    pub(in crate::finding) fn entries(&self) -> usize {
         self.shown.len() + self.applications.len()
     }
 
     /// How much was pushed out.
-    pub(super) const fn forgotten(&self) -> u64 {
+    pub(in crate::finding) const fn forgotten(&self) -> u64 {
         self.shown.forgotten() + self.applications.forgotten()
     }
 
     /// Remembers a certificate of the server's.
-    pub(super) fn shows(&mut self, certificate: Option<&Certificate>, at: crate::model::Stamp, view: &View<'_>) {
+    pub(in crate::finding) fn shows(
+        &mut self,
+        certificate: Option<&Certificate>,
+        at: crate::model::Stamp,
+        view: &View<'_>,
+    ) {
         let Some(certificate) = certificate else { return };
         for value in &certificate.channel_bindings {
             if self.shown.get(value).is_none() {
@@ -118,7 +123,7 @@ impl Bindings {
     }
 
     /// Learns from an accepted logon.
-    pub(super) fn learn(&mut self, turn: &Turn, view: &View<'_>) {
+    pub(in crate::finding) fn learn(&mut self, turn: &Turn, view: &View<'_>) {
         if turn.request != Event::Authenticate || !matches!(turn.answer, Event::Accepted | Event::AcceptedOnce) {
             return;
         }
@@ -135,7 +140,7 @@ impl Bindings {
     }
 
     /// A refused logon whose binding may be the reason.
-    pub(super) fn refused<'a>(&self, turn: &'a Turn, view: &View<'a>) -> Option<Case<'a>> {
+    pub(in crate::finding) fn refused<'a>(&self, turn: &'a Turn, view: &View<'a>) -> Option<Case<'a>> {
         if turn.request != Event::Authenticate || turn.answer != Event::Refused || !turn.came_whole() {
             return None;
         }
@@ -193,13 +198,13 @@ impl Bindings {
 }
 
 /// `CN=app.example.test (SHA-256 0123456789abcdef…)`.
-pub(super) fn describe(certificate: &Certificate) -> String {
+pub(in crate::finding) fn describe(certificate: &Certificate) -> String {
     let hash = &certificate.sha256;
     format!("{} (SHA-256 {}…)", certificate.subject, hash.get(..16).unwrap_or(hash))
 }
 
 /// The server's half of the evidence.
-pub(super) fn refusal(turn: &Turn, case: &Case<'_>) -> Evidence {
+pub(in crate::finding) fn refusal(turn: &Turn, case: &Case<'_>) -> Evidence {
     Place::response(turn).says(if case.page_says_so {
         "401, and IIS's detailed page names SEC_E_BAD_BINDINGS (0x80090346)"
     } else {
@@ -208,7 +213,7 @@ pub(super) fn refusal(turn: &Turn, case: &Case<'_>) -> Evidence {
 }
 
 /// What the refusal proves: the server's own word, or only that it fits.
-pub(super) fn reason(case: &Case<'_>) -> &'static str {
+pub(in crate::finding) fn reason(case: &Case<'_>) -> &'static str {
     if case.doubtful {
         "which may be Extended Protection of this application alone, or a permission: the same user was accepted \
          before, where nobody looked at bindings"

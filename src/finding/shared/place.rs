@@ -4,14 +4,14 @@ use super::scope::AnyCase;
 use super::subject;
 
 /// The first segment of a path that has several: the application, most likely. `None` at the site's root.
-pub(super) fn application(path: &str) -> Option<&str> {
+pub(in crate::finding) fn application(path: &str) -> Option<&str> {
     let (first, rest) = path.strip_prefix('/')?.split_once('/')?;
     (!first.is_empty() && !rest.is_empty()).then_some(first)
 }
 
 /// A number that two paths share when they surely belong to one application: they are equal, or share their first
 /// segment.
-pub(super) fn key(path: &str) -> u64 {
+pub(in crate::finding) fn key(path: &str) -> u64 {
     application(path).map_or_else(|| subject::key((0, path)), |first| subject::key((1, AnyCase(first))))
 }
 

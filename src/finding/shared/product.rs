@@ -57,7 +57,7 @@ const SERVERS: [(&str, &str); 9] = [
 ];
 
 /// The products that a request names: they stand before authtap, or it has met their cookie before.
-pub(super) fn of_request(request: &Request, mut found: impl FnMut(&'static str, String)) {
+pub(in crate::finding) fn of_request(request: &Request, mut found: impl FnMut(&'static str, String)) {
     for header in &request.headers {
         let name = header.name.as_str();
         if name.eq_ignore_ascii_case("via") {
@@ -77,7 +77,7 @@ pub(super) fn of_request(request: &Request, mut found: impl FnMut(&'static str, 
 }
 
 /// The products that an answer names: they stand between authtap and the site, or are what answers.
-pub(super) fn of_response(response: &Response, mut found: impl FnMut(&'static str, String)) {
+pub(in crate::finding) fn of_response(response: &Response, mut found: impl FnMut(&'static str, String)) {
     for header in &response.headers {
         let name = header.name.as_str();
         if name.eq_ignore_ascii_case("server") {
@@ -95,7 +95,7 @@ pub(super) fn of_response(response: &Response, mut found: impl FnMut(&'static st
 }
 
 /// Whether a cookie is a balancer's own, by its name.
-pub(super) fn is_affinity_cookie(name: &str) -> bool {
+pub(in crate::finding) fn is_affinity_cookie(name: &str) -> bool {
     COOKIES.iter().any(|(start, _)| name.starts_with(start))
 }
 

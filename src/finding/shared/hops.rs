@@ -2,13 +2,13 @@
 
 use std::net::IpAddr;
 
-use super::View;
+use crate::finding::View;
 use crate::model::ConnectionId;
 use crate::track::connection::Connection;
 use crate::track::turn::Turn;
 
 /// What is known about whoever sent the messages of a case.
-pub(super) struct Blame {
+pub(in crate::finding) struct Blame {
     signs: Vec<String>,
     one_peer: Option<IpAddr>,
 }
@@ -17,7 +17,7 @@ pub(super) struct Blame {
 ///
 /// `one_story` says that one party's messages are proved to have come on all of them: then several addresses are a sign
 /// as well.
-pub(super) fn blame(ids: &[ConnectionId], one_story: bool, view: &View<'_>) -> Blame {
+pub(in crate::finding) fn blame(ids: &[ConnectionId], one_story: bool, view: &View<'_>) -> Blame {
     let connections: Vec<&Connection> = ids.iter().filter_map(|id| view.site.connection(*id)).collect();
     let mut signs = Vec::new();
     for c in &connections {
@@ -54,7 +54,7 @@ fn machines(address: IpAddr, view: &View<'_>) -> Option<String> {
 }
 
 /// `3 different machines`, where more than two are behind an address: no person has so many at once.
-pub(super) fn crowd(address: IpAddr, view: &View<'_>) -> Option<String> {
+pub(in crate::finding) fn crowd(address: IpAddr, view: &View<'_>) -> Option<String> {
     several(address, 3, view)
 }
 
@@ -69,7 +69,7 @@ fn several(address: IpAddr, least: usize, view: &View<'_>) -> Option<String> {
 }
 
 /// What an answer calls itself when that is neither IIS nor its kernel part: ``, which names itself `nginx` ``.
-pub(super) fn not_iis(turn: &Turn) -> String {
+pub(in crate::finding) fn not_iis(turn: &Turn) -> String {
     match turn.response_header("server") {
         Some(s) if !s.is_empty() && !s.starts_with("Microsoft-IIS") && !s.starts_with("Microsoft-HTTPAPI") => {
             format!(" (the answer names itself `{s}`, so look at that hop)")
@@ -86,22 +86,22 @@ fn push(signs: &mut Vec<String>, sign: String) {
 
 impl Blame {
     /// Something says that an intermediary is there.
-    pub(super) const fn is_hop(&self) -> bool {
+    pub(in crate::finding) const fn is_hop(&self) -> bool {
         !self.signs.is_empty()
     }
 
     /// ` at 192.0.2.1`, where it is one address.
-    pub(super) fn at(&self) -> String {
+    pub(in crate::finding) fn at(&self) -> String {
         self.one_peer.map(|ip| format!(" at {ip}")).unwrap_or_default()
     }
 
     /// The signs, as they follow each other in a sentence.
-    pub(super) fn signs(&self) -> String {
+    pub(in crate::finding) fn signs(&self) -> String {
         self.signs.join("; ")
     }
 
     /// `most likely by an intermediary at 192.0.2.1 (…)` or `by the peer at 192.0.2.1, or a hop …`.
-    pub(super) fn whom(&self) -> String {
+    pub(in crate::finding) fn whom(&self) -> String {
         let at = self.at();
         if self.is_hop() {
             format!("most likely by an intermediary{at} that pools its connections ({})", self.signs())

@@ -5,9 +5,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::memory::Memory;
 use super::product;
-use super::{Place, View};
+use crate::finding::memory::Memory;
+use crate::finding::{Place, View};
 use crate::model::auth::{AuthField, Scheme, Token};
 use crate::model::finding::Evidence;
 use crate::model::{ConnectionId, Stamp};

@@ -1,7 +1,7 @@
 //! Two clients that take turns on one logged-on connection, told apart by tickets, `User-Agent` and cookies.
 
 use super::subject::key;
-use super::{Draft, Place};
+use crate::finding::{Draft, Place};
 use crate::model::finding::Basis;
 use crate::model::{ConnectionId, ExchangeNo, Stamp};
 use crate::track::leg;
@@ -12,7 +12,7 @@ const MOST_COOKIES: usize = 16;
 
 /// What a request cannot help showing of its client.
 #[derive(Debug)]
-pub(super) struct Who {
+pub(in crate::finding) struct Who {
     exchange: ExchangeNo,
     at: Stamp,
     message: &'static str,
@@ -26,7 +26,7 @@ pub(super) struct Who {
 
 /// By what two clients differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum How {
+pub(in crate::finding) enum How {
     /// Another Kerberos ticket (its ciphertext: the authenticator differs each time).
     Ticket,
     /// Another `User-Agent`, and another value of each cookie that both have.
@@ -35,17 +35,17 @@ pub(super) enum How {
 
 /// Whom one connection's fingerprints show.
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(in crate::finding) struct Seen {
     /// Who logged on first.
-    pub(super) first: Who,
+    pub(in crate::finding) first: Who,
     /// The first exchange of somebody else.
-    pub(super) other: Option<(ExchangeNo, Stamp, How)>,
-    pub(super) told: bool,
+    pub(in crate::finding) other: Option<(ExchangeNo, Stamp, How)>,
+    pub(in crate::finding) told: bool,
 }
 
 impl Who {
     /// Who sent a request that logged on.
-    pub(super) fn of(turn: &Turn) -> Self {
+    pub(in crate::finding) fn of(turn: &Turn) -> Self {
         let cookies = turn.exchange.request.cookies().take(MOST_COOKIES);
         Self {
             exchange: turn.exchange.exchange,
@@ -60,7 +60,7 @@ impl Who {
     }
 
     /// By what a request's client is another one; `None` when nothing says so.
-    pub(super) fn differs(&self, turn: &Turn) -> Option<How> {
+    pub(in crate::finding) fn differs(&self, turn: &Turn) -> Option<How> {
         if let (Some(a), Some(b)) = (self.ticket, ticket(turn)) {
             return (a != b).then_some(How::Ticket);
         }
@@ -70,7 +70,7 @@ impl Who {
     }
 
     /// A request's client is this one again.
-    pub(super) fn is_again(&self, turn: &Turn, how: How) -> bool {
+    pub(in crate::finding) fn is_again(&self, turn: &Turn, how: How) -> bool {
         match how {
             How::Ticket => self.ticket.is_some() && self.ticket == ticket(turn),
             How::AgentAndCookies => self.agent == agent(turn) && self.cookies_shared(turn).0 > 0,
@@ -101,7 +101,11 @@ fn agent(turn: &Turn) -> Option<u64> {
 }
 
 /// The first client came, another one, and then the first one again.
-pub(super) fn alternation(turn: &Turn, first: &Who, (exchange, at, how): (ExchangeNo, Stamp, How)) -> Draft {
+pub(in crate::finding) fn alternation(
+    turn: &Turn,
+    first: &Who,
+    (exchange, at, how): (ExchangeNo, Stamp, How),
+) -> Draft {
     let id: ConnectionId = turn.exchange.connection;
     let (what, doubt) = match how {
         How::Ticket => (
