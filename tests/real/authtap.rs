@@ -40,7 +40,7 @@ impl Authtap {
             "--upstream",
             &format!("{}://127.0.0.1:{upstream}", rig.transport.scheme()),
         ]);
-        command.arg("--capture").arg(&capture).args(options);
+        command.arg("--capture").arg(&capture);
         if rig.tls() {
             command
                 .arg("--tls-cert")
