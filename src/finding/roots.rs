@@ -36,15 +36,18 @@ impl Roots {
         let mut instead = Vec::new();
         found.retain(|(_, finding)| {
             let Some(better) = self.first_of(finding, |meta| meta.yields_to) else { return true };
-            instead.push((finding.slug.clone(), finding.connections.first().copied(), better));
+            instead.push((finding.clone(), better));
             false
         });
+        for (untold, _) in &instead {
+            self.forget(untold);
+        }
         for (_, finding) in found.iter_mut() {
             // A root that is not told explains nothing.
-            let untold = |(slug, at, _): &&(String, Option<ConnectionId>, &str)| {
-                finding.root.as_ref() == Some(slug) && finding.connections.first() == at.as_ref()
+            let untold = |(other, _): &&(Finding, &str)| {
+                finding.root.as_ref() == Some(&other.slug) && finding.connections.first() == other.connections.first()
             };
-            if let Some((_, _, better)) = instead.iter().find(untold) {
+            if let Some((_, better)) = instead.iter().find(untold) {
                 finding.root = Some((*better).to_owned());
             }
             if finding.root.is_none() {
@@ -83,6 +86,15 @@ impl Roots {
         }
     }
 
+    /// What is not told explains nothing that comes later either.
+    fn forget(&mut self, untold: &Finding) {
+        for place in places(untold) {
+            if let Some(slugs) = self.by_place.get_mut(&place) {
+                slugs.retain(|slug| *slug != untold.slug);
+            }
+        }
+    }
+
     /// The first of a list that was found at a place which this finding rests on.
     fn first_of(&self, finding: &Finding, list: impl Fn(&Meta) -> &'static [&'static str]) -> Option<&'static str> {
         let meta = catalogue::by_slug(&finding.slug)?;
@@ -93,4 +105,50 @@ impl Roots {
 
 fn places(finding: &Finding) -> impl Iterator<Item = Place> + '_ {
     finding.evidence.iter().filter_map(|e| e.connection.zip(e.exchange))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::finding::{Basis, Evidence, Severity};
+
+    /// A finding that rests on the first exchange of connection 1.
+    fn finding(slug: &str) -> (Stamp, Finding) {
+        let evidence = Evidence {
+            primary: true,
+            connection: Some(ConnectionId(1)),
+            exchange: Some(1),
+            message: None,
+            at: None,
+            says: String::new(),
+        };
+        let finding = Finding {
+            slug: slug.to_owned(),
+            severity: Severity::High,
+            basis: Basis::Observed,
+            title: String::new(),
+            summary: String::new(),
+            scheme: None,
+            root: None,
+            connections: vec![ConnectionId(1)],
+            evidence: vec![evidence],
+            fix: String::new(),
+        };
+        (Stamp(0), finding)
+    }
+
+    /// A root that no capture holds sends its reader after a finding that is nowhere.
+    #[test]
+    fn what_was_not_told_is_nobodys_root_later() {
+        let mut roots = Roots::default();
+        let mut found = vec![finding("credentials-rejected"), finding("access-denied-after-logon")];
+        roots.relate(&mut found);
+        let told: Vec<&str> = found.iter().map(|(_, f)| f.slug.as_str()).collect();
+        assert_eq!(told, ["access-denied-after-logon"]);
+        let mut later = vec![finding("lockout-risk"), finding("retry-loop")];
+        roots.relate(&mut later);
+        let root = |slug: &str| later.iter().find(|(_, f)| f.slug == slug).and_then(|(_, f)| f.root.clone());
+        assert_eq!(root("lockout-risk"), None);
+        assert_eq!(root("retry-loop").as_deref(), Some("access-denied-after-logon"));
+    }
 }
