@@ -99,6 +99,18 @@ impl<K: Hash + Eq + Clone, V> Memory<K, V> {
         &mut entry.value
     }
 
+    /// Whether `key` is new here; it is remembered.
+    pub(in crate::finding) fn is_first(&mut self, key: K, now: Stamp, view: &View<'_>) -> bool
+    where
+        V: Default,
+    {
+        let first = !self.entries.contains_key(&key);
+        if first {
+            self.entry(key, now, view, V::default);
+        }
+        first
+    }
+
     /// The next entry that was not used for `keep`, taken out; `None` when there is none.
     pub(in crate::finding) fn pop_unused(&mut self, now: Stamp, keep: Duration) -> Option<(K, V)> {
         while let Some(oldest) = self.used.front() {

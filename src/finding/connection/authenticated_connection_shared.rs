@@ -93,10 +93,9 @@ impl Detect for Detector {
         let trusted = then.trusted && now.trusted;
         // Addresses that anybody may make up are told once of a connection: a load test invents one a request.
         let key = (id, if trusted { now.address } else { turn.peer });
-        if self.told.get(&key).is_some() {
+        if !self.told.is_first(key, turn.at(), view) {
             return;
         }
-        self.told.entry(key, turn.at(), view, || ());
         if let Some(seen) = self.seen.get_mut(&id) {
             seen.told = true;
         }

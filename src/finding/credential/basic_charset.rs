@@ -73,10 +73,12 @@ impl Detect for Detector {
         let mut challenges = turn.exchange.challenges.iter().filter(|c| c.scheme == Scheme::Basic);
         let asked = challenges.any(|c| c.param("charset").is_some_and(|v| v.eq_ignore_ascii_case("utf-8")));
         // UTF-8 as the server asked for is as it should be.
-        if (utf8 && asked) || !may_be_credentials(turn) || self.told.get(&(turn.party, utf8)).is_some() {
+        if (utf8 && asked) || !may_be_credentials(turn) {
             return;
         }
-        self.told.entry((turn.party, utf8), turn.at(), view, || ());
+        if !self.told.is_first((turn.party, utf8), turn.at(), view) {
+            return;
+        }
         let (what, may) = match (utf8, asked) {
             (true, _) => ("in UTF-8, which the challenge does not ask for", "may read them otherwise"),
             (false, true) => ("not in UTF-8, which the challenge asks for", "reads them otherwise"),

@@ -76,10 +76,9 @@ impl Detect for Detector {
             return;
         }
         let key = (turn.party, turn.path_hash());
-        if self.told.get(&key).is_some() {
+        if !self.told.is_first(key, turn.at(), view) {
             return;
         }
-        self.told.entry(key, turn.at(), view, || ());
         let (uri, target) = (short(uri), short(target));
         let via = turn.header("via").map(|v| format!(" (`Via: {v}`)")).unwrap_or_default();
         out.raise(

@@ -65,10 +65,9 @@ impl Detector {
             return;
         }
         let pair = key((&ours.sha256, &theirs.sha256));
-        if self.told.get(&pair).is_some() {
+        if !self.told.is_first(pair, at, view) {
             return;
         }
-        self.told.entry(pair, at, view, || ());
         out.raise(
             at,
             Draft::new(

@@ -96,10 +96,9 @@ impl Detect for Detector {
             _ => return,
         }
         let subject = key((host, lack, turn.party, turn.header("user-agent")));
-        if self.told.get(&subject).is_some() {
+        if !self.told.is_first(subject, turn.at(), view) {
             return;
         }
-        self.told.entry(subject, turn.at(), view, || ());
         let what = match lack {
             KEY_128 => "128-bit keys (NTLMSSP_NEGOTIATE_128)",
             EXTENDED => "NTLMv2 session security (NTLMSSP_NEGOTIATE_EXTENDED_SESSIONSECURITY)",

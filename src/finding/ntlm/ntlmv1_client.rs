@@ -75,10 +75,9 @@ impl Detect for Detector {
             NtlmResponse::V2 | NtlmResponse::Anonymous | NtlmResponse::Unreadable => return,
         };
         let subject = key((turn.party, AnyCase(&message.workstation), message.response));
-        if self.told.get(&subject).is_some() {
+        if !self.told.is_first(subject, turn.at(), view) {
             return;
         }
-        self.told.entry(subject, turn.at(), view, || ());
         let e = &turn.exchange;
         let answer = match turn.answer {
             Event::Refused => {

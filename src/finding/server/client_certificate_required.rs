@@ -94,10 +94,9 @@ impl Detect for Detector {
             _ => return,
         };
         let key = (kind, turn.path_hash());
-        if self.told.get(&key).is_some() {
+        if !self.told.is_first(key, turn.at(), view) {
             return;
         }
-        self.told.entry(key, turn.at(), view, || ());
         let connection = view.site.connection(turn.exchange.connection);
         let ours = connection.is_some_and(|c| c.tls().is_some());
         let whose = if ours {

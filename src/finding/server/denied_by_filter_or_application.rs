@@ -62,10 +62,9 @@ impl Detect for Detector {
             _ => return,
         };
         let key = (refusal.pair().1, turn.path_hash());
-        if self.told.get(&key).is_some() {
+        if !self.told.is_first(key, turn.at(), view) {
             return;
         }
-        self.told.entry(key, turn.at(), view, || ());
         let user = turn.user.as_ref().or(turn.user_before.as_ref());
         let user = user.map(|u| format!(" for {u}")).unwrap_or_default();
         out.raise(

@@ -61,10 +61,12 @@ impl Detect for Detector {
         let logged_on = turn.logon_before.is_some()
             || (matches!(turn.request, Event::Authenticate | Event::Token | Event::Credentials)
                 && turn.status() != 401);
-        if !logged_on || turn.answer == Event::Challenge || self.told.get(&turn.path_hash()).is_some() {
+        if !logged_on || turn.answer == Event::Challenge {
             return;
         }
-        self.told.entry(turn.path_hash(), turn.at(), view, || ());
+        if !self.told.is_first(turn.path_hash(), turn.at(), view) {
+            return;
+        }
         let before = turn.logon_before.as_ref();
         let user = turn.user.as_deref().or_else(|| before.and_then(|l| l.user.as_deref())).unwrap_or("a user");
         let scheme = before.map_or(turn.scheme, |l| Some(l.scheme));

@@ -63,10 +63,9 @@ impl Detect for Detector {
             (401 | 403, 504) => "the host name is on a deny list",
             _ => return,
         };
-        if self.told.get(&refusal.pair()).is_some() {
+        if !self.told.is_first(refusal.pair(), turn.at(), view) {
             return;
         }
-        self.told.entry(refusal.pair(), turn.at(), view, || ());
         out.raise(
             turn.at(),
             Draft::new(
