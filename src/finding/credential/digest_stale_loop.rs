@@ -89,8 +89,8 @@ impl Detect for Detector {
             Draft::new(
                 Basis::Observed,
                 format!(
-                    "The server{servers} called {} nonces in a row stale for {user} from {}, the last on connection {}: its \
-                     nonces are not remembered.",
+                    "The server{servers} called {} nonces in a row stale for {user} from {}, the last on connection {}: \
+                     either nobody remembers its nonces, or the client goes on using an old one.",
                     run.count, turn.party, turn.exchange.connection
                 ),
                 here,

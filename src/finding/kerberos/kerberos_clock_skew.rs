@@ -115,7 +115,7 @@ impl Detect for Detector {
         });
         let summary = format!(
             "The server answered KRB_AP_ERR_SKEW (37){{times}} to the ticket of {} for {} on connection {}: the clocks of \
-             client and server differ by more than five minutes.{clock}",
+             client and server differ by more than the server allows (five minutes unless configured).{clock}",
             turn.party,
             spn(ticket),
             turn.exchange.connection
