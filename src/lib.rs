@@ -10,6 +10,7 @@
 //! - [`iis`]: what IIS says in its own words: codes, error pages, log lines.
 //! - [`track`]: exchanges become handshakes; links across connections.
 //! - [`finding`]: the catalogue: what is wrong, and how authtap knows.
+//! - [`packet`]: packet captures become the same observations as live traffic.
 //! - [`report`]: what a report says, as text.
 //!
 //! The shell (feature `shell`): [`net`] relays, [`sink`] writes, [`config`] and [`cli`] speak with the operator,
@@ -24,6 +25,7 @@
 pub mod finding;
 pub mod iis;
 pub mod model;
+pub mod packet;
 pub mod report;
 pub mod token;
 pub mod track;

@@ -8,6 +8,7 @@ pub mod auth;
 pub mod channel_binding;
 pub mod event;
 pub mod finding;
+pub mod frame;
 pub mod http;
 pub mod ids;
 pub mod network;
