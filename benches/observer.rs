@@ -125,7 +125,7 @@ fn open(engine: &mut Engine, out: &mut Vec<Event>) {
         let connection = ConnectionId(u64::from(number));
         let client = ([192, 0, 2, 1], 40_000).into();
         let addresses = Addresses { client, upstream: Some(client), upstream_local: Some(client) };
-        let open = ConnectionOpen { connection, addresses, tls: None, upstream_tls: None };
+        let open = ConnectionOpen { connection, addresses, tls: None, upstream_tls: None, begun_before: false };
         engine.observe(Observation { at: Stamp(0), what: Seen::Opened(Box::new(open)) }, out);
     }
 }

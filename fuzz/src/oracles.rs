@@ -230,6 +230,7 @@ pub fn engine(data: &[u8]) {
                 addresses,
                 tls: None,
                 upstream_tls: None,
+                begun_before: false,
             })));
             open[slot] = Some((Http1::default(), id));
         }
@@ -318,6 +319,7 @@ pub fn join(data: &[u8]) {
         addresses: Addresses { client: local, upstream: None, upstream_local: Some(local) },
         tls: None,
         upstream_tls: None,
+        begun_before: false,
     };
     let request = Request { method: "GET".to_owned(), target: "/app/".to_owned(), ..Request::default() };
     let exchange = Exchange {

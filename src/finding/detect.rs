@@ -93,6 +93,7 @@ impl Place {
             exchange: self.exchange,
             message: self.message,
             at: self.at,
+            frame: None,
             says: sentence(says.into()),
         }
     }

@@ -120,6 +120,7 @@ mod tests {
             exchange: Some(1),
             message: None,
             at: None,
+            frame: None,
             says: String::new(),
         };
         let finding = Finding {

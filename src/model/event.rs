@@ -76,6 +76,8 @@ pub struct ConnectionOpen {
     pub tls: Option<Tls>,
     /// TLS towards IIS, when there is any.
     pub upstream_tls: Option<Tls>,
+    /// Its beginning was not seen (a packet capture that starts in the middle): what was agreed on it before is not known.
+    pub begun_before: bool,
 }
 
 /// A request and its response, as far as it came.
@@ -232,6 +234,15 @@ pub enum GapWhat {
         offset: u64,
         /// What was expected and what came.
         why: String,
+    },
+    /// Packets are missing from a packet capture; the connection is blind from here.
+    PacketsMissing {
+        /// `client` or `upstream`: whose bytes.
+        from: &'static str,
+        /// Bytes of that direction before the place, as far as the capture has them.
+        offset: u64,
+        /// So many bytes are missing; 0 when that is not known.
+        bytes: u64,
     },
     /// The observer failed and was started anew.
     ObserverLost {

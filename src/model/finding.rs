@@ -1,5 +1,6 @@
 //! The record of a finding. The catalogue that makes them is in [`crate::finding`].
 
+use super::frame::Frame;
 use super::{ConnectionId, ExchangeNo, Stamp};
 
 /// How bad it is.
@@ -103,6 +104,8 @@ pub struct Evidence {
     pub message: Option<String>,
     /// When it happened.
     pub at: Option<Stamp>,
+    /// The packet that it is in, or that completes it, where it was read from a packet capture.
+    pub frame: Option<Frame>,
     /// Its own sentence.
     pub says: String,
 }

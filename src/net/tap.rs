@@ -126,6 +126,7 @@ impl Tap {
             addresses,
             tls,
             upstream_tls,
+            begun_before: false,
         })));
     }
 

@@ -264,7 +264,7 @@ impl Builder {
                     GapWhat::QueueFull { dropped } => {
                         count.dropped = count.dropped.saturating_add(*dropped);
                     }
-                    GapWhat::Unparsable { .. } => {
+                    GapWhat::Unparsable { .. } | GapWhat::PacketsMissing { .. } => {
                         count.blind.extend(x.connection);
                     }
                     GapWhat::ObserverLost { .. } | GapWhat::LimitReached { .. } | GapWhat::SinkFailed { .. } => {}
@@ -436,6 +436,9 @@ fn gap_in_words(what: &GapWhat) -> String {
         }
         GapWhat::Unparsable { from, offset, why } => {
             format!("could not be followed after byte {offset} from the {from}: {why}")
+        }
+        GapWhat::PacketsMissing { from, offset, bytes } => {
+            format!("{bytes} bytes from the {from} are missing from the packet capture, after byte {offset}")
         }
         GapWhat::ObserverLost { why } => {
             format!("authtap's observer failed and was started anew: {why}")

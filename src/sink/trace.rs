@@ -311,6 +311,14 @@ impl Trace {
                 authtap.gap.offset = offset,
                 "cannot follow this connection any further ({why}); its bytes flow on"
             ),
+            GapWhat::PacketsMissing { from, offset, bytes } => warn!(
+                authtap.connection = connection,
+                authtap.gap.what = "packets-missing",
+                authtap.gap.from = from,
+                authtap.gap.offset = offset,
+                authtap.gap.bytes = bytes,
+                "{bytes} bytes of this connection are missing from the packet capture"
+            ),
             GapWhat::ObserverLost { why } => warn!(
                 authtap.connection = connection,
                 authtap.gap.what = "observer-lost",
@@ -411,6 +419,7 @@ const fn gap_name(what: &GapWhat) -> &'static str {
     match what {
         GapWhat::QueueFull { .. } => "queue-full",
         GapWhat::Unparsable { .. } => "unparsable",
+        GapWhat::PacketsMissing { .. } => "packets-missing",
         GapWhat::ObserverLost { .. } => "observer-lost",
         GapWhat::LimitReached { .. } => "limit-reached",
         GapWhat::SinkFailed { .. } => "sink-failed",

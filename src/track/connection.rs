@@ -30,6 +30,8 @@ pub struct Connection {
     tls: Option<Box<BothTls>>,
     /// When it opened.
     pub opened_at: Stamp,
+    /// Its beginning was not seen, and nothing of it was told yet.
+    pub begun_before: bool,
     /// Where its handshake machine stands.
     pub state: State,
     /// The last CHALLENGE on it that no AUTHENTICATE has answered here.
@@ -94,6 +96,7 @@ impl Connection {
             from_the_server: from_the_server(&open.addresses),
             tls,
             opened_at: at,
+            begun_before: open.begun_before,
             state: State::default(),
             challenge: None,
             unanswered: None,

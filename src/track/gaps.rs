@@ -41,6 +41,11 @@ impl Gaps {
         self.everywhere = Some(at);
     }
 
+    /// A connection turns up that began before anything was seen of it.
+    pub fn before(&mut self, at: Stamp) {
+        self.any = Some(at);
+    }
+
     /// A connection with a gap has ended.
     pub fn ended(&mut self, connection: ConnectionId, gap: Stamp) {
         if self.order.len() >= Self::MOST

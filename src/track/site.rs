@@ -196,6 +196,9 @@ impl Site {
     /// A connection opened.
     pub fn opened(&mut self, open: &ConnectionOpen, at: Stamp) {
         self.totals.connections += 1;
+        if open.begun_before {
+            self.gaps.before(at);
+        }
         self.connections.insert(open.connection, Connection::new(open, at));
     }
 
@@ -205,7 +208,7 @@ impl Site {
             GapWhat::QueueFull { dropped } => {
                 self.totals.dropped = self.totals.dropped.saturating_add(*dropped);
             }
-            GapWhat::Unparsable { .. } => self.totals.blind += 1,
+            GapWhat::Unparsable { .. } | GapWhat::PacketsMissing { .. } => self.totals.blind += 1,
             GapWhat::ObserverLost { .. } | GapWhat::LimitReached { .. } | GapWhat::SinkFailed { .. } => {}
         }
         if let GapWhat::LimitReached { .. } | GapWhat::SinkFailed { .. } = gap.what {
@@ -239,6 +242,10 @@ impl Site {
             request = leg::alone(request);
         }
         let Some(connection) = self.connections.get_mut(&exchange.connection) else { return Err(Box::new(exchange)) };
+        if std::mem::take(&mut connection.begun_before) && matches!(request, Event::Authenticate | Event::Token) {
+            // What it answers may have gone out before anything was seen of the connection.
+            return Err(Box::new(exchange));
+        }
         let pending = connection.pending.as_ref().filter(|_| request == Event::Token);
         let ntlm = pending.is_some() || authorization.is_some_and(|a| a.ntlm().is_some());
         let lasting = |r| persistence::persistent(request, ntlm, r) && (!alone || request == Event::Bare);

@@ -51,7 +51,13 @@ impl Story {
         let [.., high, middle, low] = n.to_be_bytes();
         let client = SocketAddr::from(([10, high, middle, low], 50_000));
         let addresses = Addresses { client, upstream: Some(client), upstream_local: Some(client) };
-        let open = ConnectionOpen { connection: ConnectionId(n), addresses, tls: None, upstream_tls: None };
+        let open = ConnectionOpen {
+            connection: ConnectionId(n),
+            addresses,
+            tls: None,
+            upstream_tls: None,
+            begun_before: false,
+        };
         self.see(Seen::Opened(Box::new(open)));
     }
 

@@ -17,6 +17,7 @@ fn finding(slug: &str, root: Option<&str>, connections: &[u64]) -> Finding {
         exchange: Some(1),
         message: None,
         at: None,
+        frame: None,
         says: "it".to_owned(),
     };
     Finding {

@@ -371,7 +371,7 @@ impl Entropy<'_> {
     fn gap(&mut self) -> Gap {
         Gap {
             connection: self.opt(Self::conn),
-            what: match self.byte() % 5 {
+            what: match self.byte() % 6 {
                 0 => GapWhat::QueueFull { dropped: self.num() },
                 1 => GapWhat::Unparsable {
                     from: self.one(&["client", "upstream"]),
@@ -380,6 +380,11 @@ impl Entropy<'_> {
                 },
                 2 => GapWhat::LimitReached { memory: self.text(), most: self.num() },
                 3 => GapWhat::ObserverLost { why: self.text() },
+                4 => GapWhat::PacketsMissing {
+                    from: self.one(&["client", "upstream"]),
+                    offset: self.num(),
+                    bytes: self.num(),
+                },
                 _ => GapWhat::SinkFailed { sink: self.text(), dropped: self.num(), why: self.text() },
             },
         }
@@ -418,6 +423,7 @@ impl Entropy<'_> {
                 exchange: e.opt(Self::num32),
                 message: e.opt_text(),
                 at: e.opt(Self::stamp),
+                frame: None,
                 says: e.text(),
             }),
             fix: self.text(),
@@ -456,6 +462,7 @@ impl Entropy<'_> {
                 },
                 tls: self.opt(Self::tls),
                 upstream_tls: self.opt(Self::tls),
+                begun_before: false,
             })),
             3 => What::Exchange(Box::new(self.exchange())),
             4 => What::Handshake(Box::new(self.handshake())),

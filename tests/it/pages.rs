@@ -42,7 +42,7 @@ fn events(method: &str, answers: &[Vec<u8>]) -> Vec<Event> {
     http.closed(Stamp(3), &mut pool, &mut told);
     let client = ([192, 0, 2, 1], 50_000).into();
     let addresses = Addresses { client, upstream: None, upstream_local: None };
-    let open = ConnectionOpen { connection: CONNECTION, addresses, tls: None, upstream_tls: None };
+    let open = ConnectionOpen { connection: CONNECTION, addresses, tls: None, upstream_tls: None, begun_before: false };
     let (mut engine, mut events) = (Engine::new(Settings::default()), Vec::new());
     engine.observe(Observation { at: Stamp(0), what: Seen::Opened(Box::new(open)) }, &mut events);
     for what in told.0 {

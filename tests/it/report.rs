@@ -59,6 +59,7 @@ impl Story {
                 },
                 tls: None,
                 upstream_tls: None,
+                begun_before: false,
             })),
         )
     }
@@ -145,6 +146,7 @@ fn split(millis: i64, basis: Basis, (one, other): (u64, u64)) -> Finding {
         exchange: Some(exchange),
         message: Some(message.to_owned()),
         at: Some(at(millis)),
+        frame: None,
         says: says.to_owned(),
     };
     Finding {

@@ -63,6 +63,7 @@ impl Joined {
             primary: false,
             message: Some("IIS log".to_owned()),
             at: None,
+            frame: None,
             says: said(file, line.number, matched, user.as_deref()),
             ..piece.clone()
         };
@@ -97,6 +98,7 @@ impl Joined {
             exchange: error.exchange.map(|place| place.2),
             message: Some("HTTPERR".to_owned()),
             at: None,
+            frame: None,
             says: format!(
                 "{file} line {}: {reason}{}",
                 line.number,

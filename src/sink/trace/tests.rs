@@ -61,6 +61,7 @@ fn story() -> Vec<What> {
             },
             tls: Some(Tls { version: Some("TLS1.3".to_owned()), ..Tls::default() }),
             upstream_tls: None,
+            begun_before: false,
         })),
         What::Exchange(Box::new(Exchange {
             connection,

@@ -22,7 +22,7 @@ mod scan;
 mod tests;
 
 use super::observation::{Ended, RawExchange};
-use crate::model::Stamp;
+use crate::model::{ExchangeNo, Stamp};
 use body::Body;
 use direction::{Direction, Fault, State};
 use pending::Queue;
@@ -33,6 +33,8 @@ pub const MAX_HEAD: usize = 256 * 1024;
 
 /// Where the framing tells what it saw.
 pub trait Out {
+    /// A request's head is complete: its number on the connection. For those who note where it was.
+    fn request(&mut self, _exchange: ExchangeNo) {}
     /// A response's head is complete, or the connection ended without one, and the exchange matters.
     fn exchange(&mut self, exchange: RawExchange);
     /// An exchange that was told has ended.

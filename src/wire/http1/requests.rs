@@ -86,6 +86,7 @@ impl Http1 {
             &facts,
             changed || facts.upgrade,
         ));
+        out.request(self.requests);
         self.client.content = 0;
         if facts.body == Body::None {
             self.request_ended(at, pool, out);

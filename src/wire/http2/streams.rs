@@ -40,6 +40,7 @@ impl Http2 {
                 }
                 self.last = id;
                 self.request(at, block, bytes, pool)?;
+                out.request(self.requests);
             }
             // Trailers.
             Side::Client => self.client.pass_block(bytes, pool)?,

@@ -214,6 +214,7 @@ impl Player {
                 client_certificate_requested: options.option("asks") == Some("certificate"),
                 ..tls("iis.example.test", h)
             }),
+            begun_before: false,
         };
         let http = if agreed { Follow::http2(false) } else { Follow::new(false) };
         self.wires.insert(n, Wire { http, begun: false, opened: at, client_bytes: 0, upstream_bytes: 0 });

@@ -95,7 +95,7 @@ impl Site {
             upstream_local: Some(Self::port(connection)),
         };
         let connection = ConnectionId(connection);
-        let open = ConnectionOpen { connection, addresses, tls: None, upstream_tls: None };
+        let open = ConnectionOpen { connection, addresses, tls: None, upstream_tls: None, begun_before: false };
         self.add(NOON + millis * 1_000, What::ConnectionOpen(Box::new(open)));
     }
 
@@ -198,6 +198,7 @@ impl Site {
                 exchange: place.1,
                 message: Some("response".to_owned()),
                 at: Some(at),
+                frame: None,
                 says: "401 with bare schemes".to_owned(),
             }],
             fix: "Look it up.".to_owned(),

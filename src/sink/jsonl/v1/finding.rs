@@ -120,6 +120,7 @@ impl TryFrom<Evidence> for finding::Evidence {
             exchange: x.exchange,
             message: x.message,
             at: text::to_stamp_opt("evidence.at", x.at.as_deref())?,
+            frame: None,
             says: x.says,
         })
     }

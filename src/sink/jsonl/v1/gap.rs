@@ -34,6 +34,15 @@ pub enum GapWhat {
         /// What was expected and what came.
         why: String,
     },
+    /// Packets are missing from a packet capture; the connection is blind from here.
+    PacketsMissing {
+        /// Whose bytes.
+        from: Sender,
+        /// Bytes of that direction before the place.
+        offset: u64,
+        /// So many bytes are missing; 0 when that is not known.
+        bytes: u64,
+    },
     /// The observer failed and was started anew.
     ObserverLost {
         /// The failure, in words.
@@ -67,17 +76,31 @@ pub enum Sender {
     Upstream,
 }
 
+impl Sender {
+    fn of(name: &str) -> Self {
+        if name == "client" { Self::Client } else { Self::Upstream }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Upstream => "upstream",
+        }
+    }
+}
+
 impl From<&event::Gap> for Gap {
     fn from(x: &event::Gap) -> Self {
         Self {
             connection: x.connection.map(|c| c.0),
             what: match &x.what {
                 event::GapWhat::QueueFull { dropped } => GapWhat::QueueFull { dropped: *dropped },
-                event::GapWhat::Unparsable { from, offset, why } => GapWhat::Unparsable {
-                    from: if *from == "client" { Sender::Client } else { Sender::Upstream },
-                    offset: *offset,
-                    why: why.clone(),
-                },
+                event::GapWhat::Unparsable { from, offset, why } => {
+                    GapWhat::Unparsable { from: Sender::of(from), offset: *offset, why: why.clone() }
+                }
+                event::GapWhat::PacketsMissing { from, offset, bytes } => {
+                    GapWhat::PacketsMissing { from: Sender::of(from), offset: *offset, bytes: *bytes }
+                }
                 event::GapWhat::ObserverLost { why } => GapWhat::ObserverLost { why: why.clone() },
                 event::GapWhat::LimitReached { memory, most } => {
                     GapWhat::LimitReached { memory: memory.clone(), most: *most }
@@ -96,14 +119,12 @@ impl From<Gap> for event::Gap {
             connection: x.connection.map(ConnectionId),
             what: match x.what {
                 GapWhat::QueueFull { dropped } => event::GapWhat::QueueFull { dropped },
-                GapWhat::Unparsable { from, offset, why } => event::GapWhat::Unparsable {
-                    from: match from {
-                        Sender::Client => "client",
-                        Sender::Upstream => "upstream",
-                    },
-                    offset,
-                    why,
-                },
+                GapWhat::Unparsable { from, offset, why } => {
+                    event::GapWhat::Unparsable { from: from.name(), offset, why }
+                }
+                GapWhat::PacketsMissing { from, offset, bytes } => {
+                    event::GapWhat::PacketsMissing { from: from.name(), offset, bytes }
+                }
                 GapWhat::ObserverLost { why } => event::GapWhat::ObserverLost { why },
                 GapWhat::LimitReached { memory, most } => event::GapWhat::LimitReached { memory, most },
                 GapWhat::SinkFailed { sink, dropped, why } => event::GapWhat::SinkFailed { sink, dropped, why },

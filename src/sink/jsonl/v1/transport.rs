@@ -60,6 +60,9 @@ pub struct ConnectionOpen {
     /// TLS towards IIS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upstream_tls: Option<Tls>,
+    /// Its beginning was not seen: what was agreed on it before is not known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub begun_before: bool,
 }
 
 /// One side's TLS session.
@@ -240,6 +243,7 @@ impl From<&event::ConnectionOpen> for ConnectionOpen {
             upstream_local: x.addresses.upstream_local.map(|a| a.to_string()),
             tls: x.tls.as_ref().map(Into::into),
             upstream_tls: x.upstream_tls.as_ref().map(Into::into),
+            begun_before: x.begun_before,
         }
     }
 }
@@ -257,6 +261,7 @@ impl TryFrom<ConnectionOpen> for event::ConnectionOpen {
             },
             tls: x.tls.map(Into::into),
             upstream_tls: x.upstream_tls.map(Into::into),
+            begun_before: x.begun_before,
         })
     }
 }
