@@ -8,6 +8,7 @@ pub mod decode;
 pub mod demo;
 pub mod explain;
 mod logs;
+mod packets;
 pub mod report;
 pub mod run;
 

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::{Failure, logs, output, talk};
+use super::packets::Input;
+use super::{Failure, logs, output, packets, talk};
 use crate::model::TapId;
 use crate::model::event::{Event, What};
 use crate::model::finding::Severity;
@@ -23,14 +24,19 @@ use crate::sink::trace::Colours;
   authtap report authtap.jsonl
   authtap report node1.jsonl node2.jsonl --format json
   authtap report authtap.jsonl --iis-log u_ex*.log --iis-log httperr*.log
+  authtap report site.pcapng --keylog keys.log
   authtap report authtap.jsonl --fail-on high && echo 'nothing serious'")]
 pub struct Args {
-    /// Captures, in any order; the rotated files of one capture may all be named
+    /// Captures of authtap (.jsonl) and of packets (.pcap, .pcapng), in any order; the rotated files of one capture may
+    /// all be named
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Logs of IIS (u_ex*.log) and of HTTP.sys (httperr*.log) of the same time, or folders of them; named after FILE
     #[arg(long, value_name = "LOG", num_args = 1..)]
     iis_log: Vec<PathBuf>,
+    /// Secrets that open TLS in packet captures, as browsers, curl and Python write them to SSLKEYLOGFILE
+    #[arg(long, value_name = "FILE")]
+    keylog: Vec<PathBuf>,
     /// Text for people, or JSON for programs
     #[arg(long, default_value = "text")]
     format: Format,
@@ -71,7 +77,7 @@ impl From<SeverityArg> for Severity {
 
 /// Reads, joins, and prints.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let view = view(&args.files, &args.iis_log)?;
+    let view = view(args)?;
     let colours = args.out.is_none() && Colours::Auto.on(std::io::stdout().is_terminal());
     let text = match args.format {
         Format::Text => terminal::report(&view, colours),
@@ -93,21 +99,39 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 }
 
 /// Reads all files; what is wrong with one is told and, where nothing can be read of it, ends the command.
-fn view(files: &[PathBuf], logs: &[PathBuf]) -> Result<View, Failure> {
+fn view(args: &Args) -> Result<View, Failure> {
     let mut taps: BTreeMap<TapId, Vec<Event>> = BTreeMap::new();
     // Before captures are read: a mistyped name is told at once.
-    let logs = logs::expand(logs)?;
-    for path in files {
+    let logs = logs::expand(&args.iis_log)?;
+    let keys = packets::keys(&args.keylog)?;
+    let mut captures = Vec::new();
+    for path in &args.files {
         let file =
             File::open(path).map_err(|e| Failure::usage(format_args!("{}: cannot open it: {e}", path.display())))?;
+        let file = match packets::recognise(path, file)? {
+            Input::Packets(capture) => {
+                captures.push(capture);
+                continue;
+            }
+            Input::Events(file) => file,
+        };
         let summary = read(file, |tap, event| taps.entry(tap).or_default().push(event))
             .map_err(|e| Failure::usage(format_args!("{}: {e}", path.display())))?;
         for remark in summary.remarks() {
             talk(format_args!("authtap: {}: {remark}", path.display()));
         }
     }
-    let mut joined = if logs.is_empty() { None } else { Some(logs::join(&taps, &logs)?) };
     let mut builder = Builder::default();
+    let tap = TapId(packets::TAP.to_owned());
+    // Packets may make any number of events: they are kept only where logs are to be joined with them.
+    let packets = packets::read(captures, keys, |event| {
+        if logs.is_empty() {
+            builder.take(&tap, &event);
+        } else {
+            taps.entry(tap.clone()).or_default().push(event);
+        }
+    })?;
+    let mut joined = if logs.is_empty() { None } else { Some(logs::join(&taps, &logs)?) };
     for (tap, events) in &mut taps {
         for event in events {
             if let (Some(joined), What::Finding(finding)) = (&mut joined, &mut event.what)
@@ -118,5 +142,5 @@ fn view(files: &[PathBuf], logs: &[PathBuf]) -> Result<View, Failure> {
             builder.take(tap, event);
         }
     }
-    Ok(View { iis_log: joined.map(Joined::facts), ..builder.view() })
+    Ok(View { iis_log: joined.map(Joined::facts), packets, ..builder.view() })
 }

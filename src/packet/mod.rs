@@ -7,6 +7,8 @@
 //!
 //! Nothing here opens a file or reads a clock: a capture comes in as a [`std::io::Read`], time as the packets' own.
 
+pub mod conversation;
+pub mod diagnose;
 pub mod file;
 pub mod link;
 pub mod sides;

@@ -3,7 +3,7 @@
 use crate::model::transport::{Certificate, Tls};
 
 /// Secrets by the client's random, as in `SSLKEYLOGFILE` (NSS key log format).
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct KeyLog {}
 
 impl KeyLog {

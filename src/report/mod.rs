@@ -5,6 +5,7 @@
 pub mod decode;
 pub mod explain;
 pub mod join;
+pub mod packets;
 pub mod terminal;
 pub mod text;
 pub mod v1;

@@ -2,6 +2,7 @@
 //! then what was not seen.
 
 use super::join::{IisLog, paragraphs};
+use super::packets;
 use super::text::{columns, counted, grouped, wrap};
 use super::view::{Group, Outcomes, OwnAnswers, View};
 use crate::model::finding::{Basis, Evidence, Severity};
@@ -31,7 +32,7 @@ pub fn report(view: &View, colours: bool) -> String {
         page.heading("IIS log");
         page.iis_log(log);
     }
-    if view.blind.gaps > 0 || view.blind.connections > 0 || view.blind.dropped > 0 {
+    if not_all_seen(view) {
         page.heading("Not seen");
         page.not_seen();
     }
@@ -55,7 +56,7 @@ pub fn summary(view: &View) -> String {
     }
     page.pairing();
     page.seen();
-    if view.blind.gaps > 0 || view.blind.connections > 0 || view.blind.dropped > 0 {
+    if not_all_seen(view) {
         page.not_seen();
     }
     page.out
@@ -83,6 +84,9 @@ impl<'a> Page<'a> {
             let upstream = start.upstream.join(", ");
             let name = if self.several { format!("tap {}, ", tap.tap) } else { String::new() };
             self.para(&format!("authtap {}, {name}in front of {upstream}", start.version));
+        }
+        for line in view.packets.iter().flat_map(packets::heads) {
+            self.para(&line);
         }
         if let Some((first, last)) = view.period {
             let (first, last) = (second(first), second(last));
@@ -186,6 +190,10 @@ impl<'a> Page<'a> {
             for (tap, evidence) in &group.evidence {
                 self.evidence(tap, evidence);
             }
+            let evidence = group.evidence.iter().map(|(_, e)| e);
+            for filter in self.view.packets.iter().flat_map(|facts| packets::filters(facts, evidence.clone())) {
+                self.indented(&format!("In Wireshark: {filter}"));
+            }
         }
         self.out.push('\n');
         self.indented("Fix:");
@@ -216,6 +224,9 @@ impl<'a> Page<'a> {
         }
         if let Some(at) = evidence.at {
             place.push(self.time(at));
+        }
+        if let (Some(facts), Some(frame)) = (&self.view.packets, evidence.frame) {
+            place.push(packets::frame(facts, frame));
         }
         let text =
             if place.is_empty() { evidence.says.clone() } else { format!("{}: {}", place.join(", "), evidence.says) };
@@ -289,6 +300,9 @@ impl<'a> Page<'a> {
             counted(view.exchanges, "request", "requests"),
             counted(view.refusals, "answer", "answers"),
         ));
+        for line in view.packets.iter().flat_map(packets::seen) {
+            self.indented(&line);
+        }
         for own in &view.own_answers {
             self.indented(&own_answers(own));
         }
@@ -312,6 +326,9 @@ impl<'a> Page<'a> {
 
     fn not_seen(&mut self) {
         let blind = &self.view.blind;
+        for line in self.view.packets.iter().flat_map(packets::not_seen) {
+            self.indented(&line);
+        }
         let mut parts = Vec::new();
         if blind.connections > 0 {
             parts.push(format!(
@@ -325,10 +342,10 @@ impl<'a> Page<'a> {
         if blind.gaps > 0 {
             parts.push(counted(blind.gaps, "gap", "gaps"));
         }
-        self.indented(&format!(
-            "{}. The traffic itself was not held up. What is above holds only for what was seen.",
-            parts.join(", ")
-        ));
+        if !parts.is_empty() {
+            let held_up = if self.view.packets.is_some() { "" } else { " The traffic itself was not held up." };
+            self.indented(&format!("{}.{held_up} What is above holds only for what was seen.", parts.join(", ")));
+        }
         for (tap, connection, at, why) in &blind.told {
             let place = match (self.several, connection) {
                 (true, Some(c)) => format!("tap {tap}, connection {c}, "),
@@ -369,6 +386,11 @@ fn own_answers(own: &OwnAnswers) -> String {
 }
 
 /// Without findings: what can be said then.
+fn not_all_seen(view: &View) -> bool {
+    let packets = view.packets.iter().flat_map(packets::not_seen).next().is_some();
+    packets || view.blind.gaps > 0 || view.blind.connections > 0 || view.blind.dropped > 0
+}
+
 fn nothing_found(view: &View) -> String {
     let mut text = nothing_found_in_traffic(view);
     if !view.own_answers.is_empty() && view.exchanges > 0 {
@@ -378,11 +400,14 @@ fn nothing_found(view: &View) -> String {
 }
 
 fn nothing_found_in_traffic(view: &View) -> String {
-    let unseen = view.blind.gaps > 0 || view.blind.connections > 0 || view.blind.dropped > 0;
+    let unseen = not_all_seen(view);
     let seen_all = if unseen { " Something was not seen, though: see below." } else { "" };
     let h = view.handshakes;
     if view.connections == 0 && view.exchanges == 0 {
-        return format!("No traffic seen. Nothing can be said: do the clients come through authtap?{seen_all}");
+        return match &view.packets {
+            None => format!("No traffic seen. Nothing can be said: do the clients come through authtap?{seen_all}"),
+            Some(_) => format!("No HTTP that can be read is in the capture. Nothing can be said.{seen_all}"),
+        };
     }
     if view.exchanges == 0 && !view.own_answers.is_empty() {
         return format!(

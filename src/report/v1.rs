@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::join::v1::IisLogFacts;
+use super::packets::PacketFacts;
 use super::view::{Group, Outcomes, OwnAnswers, Tap, View};
 use crate::model::finding::Evidence as Piece;
 use crate::model::{ConnectionId, Stamp, TapId};
@@ -51,6 +52,9 @@ pub struct Report {
     /// What IIS's logs said; absent when none was named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub iis_log: Option<IisLogFacts>,
+    /// What was read of packet captures; absent when none was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub packets: Option<PacketFacts>,
 }
 
 /// A running authtap.
@@ -159,6 +163,12 @@ pub struct EvidenceFacts {
     /// When.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
+    /// The packet's number in a packet capture, as Wireshark shows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frame: Option<u64>,
+    /// Which of `packets.files` the packet is in, from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<u16>,
     /// Its own sentence.
     pub says: String,
 }
@@ -278,6 +288,7 @@ impl From<&View> for Report {
                 told: x.blind.told.iter().map(told).collect(),
             },
             iis_log: x.iis_log.as_ref().map(Into::into),
+            packets: x.packets.as_ref().map(Into::into),
         }
     }
 }
@@ -354,6 +365,8 @@ fn piece(tap: &TapId, e: &Piece) -> EvidenceFacts {
         exchange: e.exchange,
         message: e.message.clone(),
         at: e.at.map(|at| at.to_string()),
+        frame: e.frame.map(|f| f.number),
+        file: e.frame.map(|f| f.file),
         says: e.says.clone(),
     }
 }

@@ -11,6 +11,7 @@ use crate::finding::{Cause, catalogue};
 use crate::model::event::{Event, GapWhat, Handshake, Outcome, Start, Totals, What};
 use crate::model::finding::{Basis, Evidence, Finding, Severity};
 use crate::model::{ConnectionId, Stamp, TapId};
+use crate::packet::diagnose::Facts;
 
 /// Cases of one finding that are kept with their evidence; the others are counted.
 const MAX_CASES: usize = 5;
@@ -54,6 +55,8 @@ pub struct View {
     pub blind: Blind,
     /// What IIS's logs said, when any was named.
     pub iis_log: Option<IisLog>,
+    /// What was read of packet captures, when any was named.
+    pub packets: Option<Facts>,
 }
 
 /// Clients that got an answer of authtap's own, and not the site's.

@@ -119,6 +119,14 @@ impl Follow {
         }
     }
 
+    /// Whether HTTP is followed: not after what could not be followed, an upgrade, an accepted CONNECT, or the end.
+    pub fn watching(&self) -> bool {
+        match &self.kind {
+            Kind::Http1(http, _) => http.watching(),
+            Kind::Http2(http) => http.watching(),
+        }
+    }
+
     /// Whether HTTP is followed and no message is under way: a connection that can end here without harm.
     pub fn between_messages(&self) -> bool {
         match &self.kind {

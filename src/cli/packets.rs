@@ -1,0 +1,149 @@
+//! Packet captures of `report`: which files they are, the secrets that open their TLS, and how far the reading has come.
+
+use std::fs::{self, File};
+use std::io::{self, IsTerminal as _, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{Failure, talk};
+use crate::finding::Settings;
+use crate::model::event::Event;
+use crate::model::transport::Certificate;
+use crate::net::clock::Clock;
+use crate::net::tls::certificate_facts;
+use crate::packet::diagnose::{Facts, Options, diagnose};
+use crate::packet::file::is_capture;
+use crate::packet::tls::KeyLog;
+
+/// What stands for a tap in a report: connections are numbered through all packet captures that are named together.
+pub(super) const TAP: &str = "packets";
+
+/// So much of a file tells what it is.
+const BEGINNING: usize = 16;
+
+/// Progress is told this often, on a terminal.
+const OFTEN: Duration = Duration::from_secs(2);
+
+/// What a file is.
+pub(super) enum Input {
+    /// A capture of authtap.
+    Events(Whole),
+    /// A capture of packets.
+    Packets(Capture),
+}
+
+/// A file, its beginning looked at already.
+pub(super) type Whole = io::Chain<io::Cursor<Vec<u8>>, File>;
+
+/// A packet capture that is to be read.
+pub(super) struct Capture {
+    name: String,
+    length: u64,
+    input: Whole,
+}
+
+/// Looks at a file's beginning.
+pub(super) fn recognise(path: &Path, mut file: File) -> Result<Input, Failure> {
+    let refuse = |e: io::Error| Failure::usage(format_args!("{}: cannot read it: {e}", path.display()));
+    let mut first = Vec::with_capacity(BEGINNING);
+    Read::by_ref(&mut file).take(BEGINNING as u64).read_to_end(&mut first).map_err(refuse)?;
+    let packets = is_capture(&first);
+    let length = file.metadata().map_or(0, |m| m.len());
+    let input = io::Cursor::new(first).chain(file);
+    if !packets {
+        return Ok(Input::Events(input));
+    }
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    Ok(Input::Packets(Capture { name, length, input }))
+}
+
+/// Reads key logs.
+pub(super) fn keys(files: &[PathBuf]) -> Result<KeyLog, Failure> {
+    let mut keys = KeyLog::default();
+    for path in files {
+        let refuse = |why: &dyn std::fmt::Display| Failure::usage(format_args!("--keylog: {}: {why}", path.display()));
+        let text = fs::read(path).map_err(|e| refuse(&format_args!("cannot read it: {e}")))?;
+        let (secrets, bad) = keys.read(&text);
+        if secrets == 0 {
+            return Err(refuse(
+                &"no secrets in it; lines like `CLIENT_RANDOM …` or `CLIENT_TRAFFIC_SECRET_0 …` were expected",
+            ));
+        }
+        if bad > 0 {
+            talk(format_args!("authtap: {}: {bad} lines are no secrets and were passed over", path.display()));
+        }
+    }
+    Ok(keys)
+}
+
+/// Reads packet captures together and hands their events on; `None` when there are none.
+pub(super) fn read(captures: Vec<Capture>, keys: KeyLog, out: impl FnMut(Event)) -> Result<Option<Facts>, Failure> {
+    if captures.is_empty() {
+        return Ok(None);
+    }
+    let progress = std::rc::Rc::new(Progress::new(captures.iter().map(|c| c.length).sum()));
+    let inputs = captures.into_iter().map(|c| {
+        let input = Counted { input: c.input, progress: std::rc::Rc::clone(&progress) };
+        (c.name, input)
+    });
+    let options =
+        Options { settings: Settings { key: rand::random(), ..Settings::default() }, keys, certificate: certificate };
+    let facts = diagnose(inputs.collect(), options, out);
+    for file in &facts.files {
+        if let Some(damage) = &file.damage {
+            if file.packets == 0 {
+                return Err(Failure::usage(format_args!("{}: {damage}", file.name)));
+            }
+            talk(format_args!("authtap: {}: {damage}", file.name));
+        }
+    }
+    Ok(Some(facts))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "a certificate that cannot be parsed still has its hashes")]
+fn certificate(der: &[u8]) -> Option<Certificate> {
+    Some(certificate_facts(&der.into()))
+}
+
+/// Tells on a terminal how far the reading has come.
+struct Progress {
+    all: u64,
+    read: std::cell::Cell<u64>,
+    clock: Clock,
+    told: std::cell::Cell<crate::model::Stamp>,
+    shown: bool,
+}
+
+impl Progress {
+    fn new(all: u64) -> Self {
+        let clock = Clock::start();
+        let told = std::cell::Cell::new(clock.now());
+        Self { all, read: std::cell::Cell::new(0), clock, told, shown: io::stderr().is_terminal() }
+    }
+
+    fn more(&self, bytes: usize) {
+        if !self.shown {
+            return;
+        }
+        let read = self.read.get().saturating_add(bytes as u64);
+        self.read.set(read);
+        let now = self.clock.now();
+        if now.since(self.told.get()) >= OFTEN {
+            self.told.set(now);
+            talk(format_args!("authtap: {} of {} MB read", read / 1_000_000, self.all / 1_000_000));
+        }
+    }
+}
+
+struct Counted {
+    input: Whole,
+    progress: std::rc::Rc<Progress>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.input.read(buffer)?;
+        self.progress.more(read);
+        Ok(read)
+    }
+}

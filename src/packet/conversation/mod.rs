@@ -1,0 +1,348 @@
+//! Which connections of a capture speak HTTP, which end is the server, and what a live tap would have told of them.
+
+mod begin;
+mod frames;
+mod http;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
+
+use begin::Looks;
+pub use frames::Frames;
+use http::{Beginning, Http, Told};
+
+use super::When;
+use super::tcp::{End, Ends, FlowId, Happening, Listen, Wanted};
+use super::tls::{KeyLog, Reading, Session};
+use crate::model::ConnectionId;
+use crate::model::transport::Certificate;
+use crate::wire::observation::Observation;
+
+/// Bytes of a connection that are held while they may be the beginning of a request; a method and a space are fewer.
+const MOST_UNCLEAR: usize = 64;
+
+/// What was seen of connections, in numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Connections that speak HTTP.
+    pub http: u64,
+    /// Of those, the ones that TLS hid and a key log opened.
+    pub opened: u64,
+    /// Of those, the ones whose beginning is not in the capture.
+    pub before: u64,
+    /// TLS connections that stayed closed, by the reason.
+    pub closed: BTreeMap<String, u64>,
+    /// Connections that speak something else.
+    pub other: u64,
+    /// Connections without a byte, or in whose middle the capture begins and no message does.
+    pub unknown: u64,
+    /// Bytes that the capture does not hold, of connections that speak HTTP.
+    pub missing: u64,
+}
+
+/// All connections of a capture.
+pub struct Conversations {
+    flows: HashMap<FlowId, Conversation>,
+    keys: KeyLog,
+    certificate: fn(&[u8]) -> Option<Certificate>,
+    next: u64,
+    counts: Counts,
+    told: Told,
+}
+
+struct Conversation {
+    ends: Ends,
+    opened: When,
+    /// Bytes of it came before those that are told.
+    before: bool,
+    kind: Kind,
+}
+
+enum Kind {
+    /// So much of the first end that speaks has come, and it may be the beginning of a request.
+    Unclear(End, Vec<(When, Vec<u8>)>),
+    /// In the middle of something: a message that begins is waited for.
+    Middle,
+    Http(Box<Http>),
+    Tls(Box<Encrypted>),
+}
+
+struct Encrypted {
+    session: Session,
+    client: End,
+    http: Option<Http>,
+}
+
+impl std::fmt::Debug for Conversations {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Conversations").field("flows", &self.flows.len()).field("counts", &self.counts).finish()
+    }
+}
+
+impl Conversations {
+    /// Nothing seen yet. `keys` open TLS; `certificate` reads a DER certificate's facts.
+    pub fn new(keys: KeyLog, certificate: fn(&[u8]) -> Option<Certificate>) -> Self {
+        Self { flows: HashMap::new(), keys, certificate, next: 1, counts: Counts::default(), told: Told::default() }
+    }
+
+    /// More secrets, as a file holds them.
+    pub fn secrets(&mut self, text: &[u8]) {
+        self.keys.read(text);
+    }
+
+    /// Takes out what was told since.
+    pub fn observations(&mut self) -> std::vec::Drain<'_, Observation> {
+        self.told.observations.drain(..)
+    }
+
+    /// In which packets what was told is.
+    pub const fn frames(&self) -> &Frames {
+        &self.told.frames
+    }
+
+    /// What was counted; connections that never became clear included.
+    pub fn counts(&self) -> Counts {
+        let mut counts = self.counts.clone();
+        for conversation in self.flows.values() {
+            count_unclear(&conversation.kind, &mut counts);
+        }
+        counts
+    }
+
+    /// The next connection's number.
+    fn beginning(&mut self, c: &Conversation, client: End, session: Option<&Session>) -> Beginning {
+        let id = ConnectionId(self.next);
+        self.next = self.next.saturating_add(1);
+        self.counts.http = self.counts.http.saturating_add(1);
+        if session.is_some() {
+            self.counts.opened = self.counts.opened.saturating_add(1);
+        }
+        if c.before {
+            self.counts.before = self.counts.before.saturating_add(1);
+        }
+        Beginning { id, opened: c.opened, ends: c.ends, client, before: c.before, tls: session.map(Session::facts) }
+    }
+
+    /// Bytes of a connection; gives it back while more of it is wanted.
+    fn bytes(&mut self, mut c: Conversation, end: End, when: When, bytes: &[u8]) -> Option<Conversation> {
+        match &mut c.kind {
+            Kind::Http(http) => http.bytes(end, when, bytes, &mut self.told),
+            Kind::Unclear(speaker, held) => {
+                if !held.is_empty() && *speaker != end {
+                    return self.other();
+                }
+                let mut pieces = std::mem::take(held);
+                let mut all: Vec<u8> = pieces.iter().flat_map(|(_, piece)| piece.iter().copied()).collect();
+                let so_far = if pieces.is_empty() {
+                    bytes
+                } else {
+                    all.extend_from_slice(bytes);
+                    &all
+                };
+                let looks = begin::first(so_far);
+                if looks == Looks::Unclear && so_far.len() < MOST_UNCLEAR {
+                    pieces.push((when, bytes.to_vec()));
+                    c.kind = Kind::Unclear(end, pieces);
+                    return Some(c);
+                }
+                let client = match (looks, end) {
+                    (Looks::Request | Looks::Tls, End::First) | (Looks::Response, End::Second) => End::First,
+                    _ => return self.other(),
+                };
+                c = self.begun(c, client, looks == Looks::Tls);
+                for (when, piece) in pieces {
+                    c = self.bytes(c, end, when, &piece)?;
+                }
+                return self.bytes(c, end, when, bytes);
+            }
+            Kind::Middle => match begin::middle(bytes) {
+                looks @ (Looks::Request | Looks::Tls) => {
+                    if looks == Looks::Tls {
+                        c.before = false;
+                    }
+                    c = self.begun(c, end, looks == Looks::Tls);
+                    return self.bytes(c, end, when, bytes);
+                }
+                Looks::TlsRecord => return self.stays_closed("it began before the capture"),
+                Looks::Response | Looks::Unclear | Looks::Other => {}
+            },
+            Kind::Tls(_) => return self.encrypted(c, end, when, bytes),
+        }
+        Some(c)
+    }
+
+    fn begun(&mut self, c: Conversation, client: End, tls: bool) -> Conversation {
+        let kind = if tls {
+            let session = Session::new(self.certificate);
+            Kind::Tls(Box::new(Encrypted { session, client, http: None }))
+        } else {
+            let beginning = self.beginning(&c, client, None);
+            Kind::Http(Box::new(Http::new(beginning, &mut self.told)))
+        };
+        Conversation { kind, ..c }
+    }
+
+    fn encrypted(&mut self, mut c: Conversation, end: End, when: When, bytes: &[u8]) -> Option<Conversation> {
+        let mut plain = Vec::new();
+        let Kind::Tls(tls) = &mut c.kind else { return Some(c) };
+        let reading =
+            tls.session.bytes(end == tls.client, bytes, &self.keys, &mut |piece| plain.extend_from_slice(piece));
+        let (client, known) = (tls.client, tls.http.is_some());
+        if !plain.is_empty() && !known {
+            let Kind::Tls(tls) = &c.kind else { return Some(c) };
+            let looks = begin::first(&plain);
+            if looks == Looks::Other {
+                return self.other();
+            }
+            let beginning = self.beginning(&c, client, Some(&tls.session));
+            let http = Http::new(beginning, &mut self.told);
+            if let Kind::Tls(tls) = &mut c.kind {
+                tls.http = Some(http);
+            }
+        }
+        let Kind::Tls(tls) = &mut c.kind else { return Some(c) };
+        if let Some(http) = &mut tls.http {
+            http.bytes(end, when, &plain, &mut self.told);
+        }
+        if let Reading::Closed(why) = reading {
+            match tls.http.take() {
+                Some(mut http) => {
+                    http.missing(end, when, 0, &mut self.told);
+                    http.lost(when, why, &mut self.told);
+                }
+                None => return self.stays_closed(why),
+            }
+            return None;
+        }
+        Some(c)
+    }
+
+    fn stays_closed(&mut self, why: &str) -> Option<Conversation> {
+        let count = self.counts.closed.entry(why.to_owned()).or_default();
+        *count = count.saturating_add(1);
+        None
+    }
+
+    fn other(&mut self) -> Option<Conversation> {
+        self.counts.other = self.counts.other.saturating_add(1);
+        None
+    }
+
+    fn missing(&mut self, mut c: Conversation, end: End, when: When, bytes: u64) -> Option<Conversation> {
+        match &mut c.kind {
+            Kind::Unclear(..) => {
+                c.before = true;
+                c.kind = Kind::Middle;
+            }
+            Kind::Middle => {}
+            Kind::Http(http) => {
+                self.counts.missing = self.counts.missing.saturating_add(bytes);
+                if !http.missing(end, when, bytes, &mut self.told) {
+                    if let Kind::Http(http) = std::mem::replace(&mut c.kind, Kind::Middle) {
+                        http.lost(when, "packets are missing from the capture", &mut self.told);
+                    }
+                    // What begins after it is told as a connection of its own, of which the beginning is not known.
+                    c.before = true;
+                    c.opened = when;
+                }
+            }
+            Kind::Tls(tls) => {
+                let Some(mut http) = tls.http.take() else {
+                    return self.stays_closed("packets of it are missing from the capture");
+                };
+                self.counts.missing = self.counts.missing.saturating_add(bytes);
+                http.missing(end, when, bytes, &mut self.told);
+                http.lost(when, "packets are missing from the capture", &mut self.told);
+                return None;
+            }
+        }
+        Some(c)
+    }
+
+    fn fin(&mut self, c: &mut Conversation, end: End, when: When) {
+        match &mut c.kind {
+            Kind::Http(http) => http.fin(end, when, &mut self.told),
+            Kind::Tls(tls) => {
+                if let Some(http) = &mut tls.http {
+                    http.fin(end, when, &mut self.told);
+                }
+            }
+            Kind::Unclear(..) | Kind::Middle => {}
+        }
+    }
+
+    /// Nothing more comes of it.
+    fn over(&mut self, c: Conversation, when: When, what: &Happening<'_>) {
+        count_unclear(&c.kind, &mut self.counts);
+        let (http, clean) = match c.kind {
+            Kind::Http(http) => (*http, false),
+            Kind::Tls(tls) => {
+                let clean = tls.session.ended(true) && tls.session.ended(false);
+                let Some(http) = tls.http else { return };
+                (http, clean)
+            }
+            Kind::Unclear(..) | Kind::Middle => return,
+        };
+        match what {
+            Happening::Reset(end) => http.reset(*end, when, &mut self.told),
+            Happening::Closed => http.closed(when, clean, &mut self.told),
+            _ => http.lost(when, "its end is not in the capture", &mut self.told),
+        }
+    }
+}
+
+/// A connection of which nothing is known at its end.
+fn count_unclear(kind: &Kind, counts: &mut Counts) {
+    match kind {
+        Kind::Unclear(..) | Kind::Middle => counts.unknown = counts.unknown.saturating_add(1),
+        Kind::Tls(tls) if tls.http.is_none() => {
+            let count = counts.closed.entry("nothing was sent after its handshake".to_owned()).or_default();
+            *count = count.saturating_add(1);
+        }
+        Kind::Http(_) | Kind::Tls(_) => {}
+    }
+}
+
+impl Listen for Conversations {
+    fn heard(&mut self, flow: FlowId, when: When, what: Happening<'_>) -> Wanted {
+        if let Happening::Opened(ends) = what {
+            let kind = if ends.whole { Kind::Unclear(End::First, Vec::new()) } else { Kind::Middle };
+            self.flows.insert(flow, Conversation { ends, opened: when, before: !ends.whole, kind });
+            return Wanted::Bytes;
+        }
+        let bytes_of = |c: &Conversation| match &c.kind {
+            Kind::Http(http) if !http.watching() => Wanted::Ends,
+            _ => Wanted::Bytes,
+        };
+        // In its place, as most bytes are a plain connection's.
+        if let (Happening::Bytes(end, bytes), Some(c)) = (what, self.flows.get_mut(&flow))
+            && let Kind::Http(http) = &mut c.kind
+        {
+            http.bytes(end, when, bytes, &mut self.told);
+            return bytes_of(c);
+        }
+        let Some(mut c) = self.flows.remove(&flow) else { return Wanted::Ends };
+        let rest = match what {
+            Happening::Opened(_) => None,
+            Happening::Bytes(end, bytes) => self.bytes(c, end, when, bytes),
+            Happening::Missing(end, bytes) => self.missing(c, end, when, bytes),
+            Happening::Fin(end) => {
+                self.fin(&mut c, end, when);
+                Some(c)
+            }
+            Happening::Reset(_) | Happening::Closed | Happening::Forgotten => {
+                self.over(c, when, &what);
+                None
+            }
+        };
+        match rest {
+            Some(c) => {
+                let wanted = bytes_of(&c);
+                self.flows.insert(flow, c);
+                wanted
+            }
+            None => Wanted::Ends,
+        }
+    }
+}

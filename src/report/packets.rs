@@ -1,0 +1,184 @@
+//! What a report says of packet captures: how much was in them, what stayed closed, where they are damaged, and how their
+//! packets are found in Wireshark.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::text::counted;
+use crate::model::finding::Evidence;
+use crate::model::frame::Frame;
+use crate::packet::diagnose::{Facts, FileFacts};
+
+/// So many frames a display filter names.
+const MOST_FRAMES: usize = 24;
+
+/// One sentence for each file.
+pub fn heads(facts: &Facts) -> Vec<String> {
+    let head = |f: &FileFacts| format!("packet capture {}: {}", f.name, counted(f.packets, "packet", "packets"));
+    facts.files.iter().map(head).collect()
+}
+
+/// What the captures hold besides the connections that were followed.
+pub fn seen(facts: &Facts) -> Vec<String> {
+    let c = &facts.connections;
+    let mut lines = Vec::new();
+    if c.before > 0 {
+        lines.push(format!(
+            "{} began before the capture, or before packets that it lacks: what was agreed there before is not known.",
+            counted(c.before, "connection", "connections")
+        ));
+    }
+    if c.opened > 0 {
+        lines.push(format!(
+            "{} opened with the key log.",
+            counted(c.opened, "TLS connection was", "TLS connections were")
+        ));
+    }
+    for (why, count) in &c.closed {
+        lines.push(format!(
+            "{} closed: {why}. Nothing is said of what is inside.",
+            counted(*count, "TLS connection stayed", "TLS connections stayed")
+        ));
+    }
+    if !c.closed.is_empty() {
+        lines.push(
+            "To open TLS, hand over the secrets of the sessions: `--keylog FILE`, as clients write it that \
+             SSLKEYLOGFILE is set for, or put into the capture with `editcap --inject-secrets tls,FILE`."
+                .to_owned(),
+        );
+    }
+    if c.other > 0 {
+        lines.push(format!("{} not HTTP.", counted(c.other, "connection is", "connections are")));
+    }
+    if c.unknown > 0 {
+        lines.push(format!(
+            "{} no message that begins in the capture.",
+            counted(c.unknown, "connection has", "connections have")
+        ));
+    }
+    lines
+}
+
+/// What is missing or damaged.
+pub fn not_seen(facts: &Facts) -> Vec<String> {
+    let mut lines: Vec<String> = facts
+        .files
+        .iter()
+        .filter_map(|f| Some(format!("{} is {}. What came before it is reported.", f.name, f.damage.as_ref()?)))
+        .collect();
+    if facts.connections.missing > 0 {
+        lines.push(format!(
+            "{} of connections that speak HTTP are missing from the capture. Capture with a full snap length \
+             (`-s 0`) and a larger buffer (`-B`).",
+            counted(facts.connections.missing, "byte", "bytes")
+        ));
+    }
+    for (why, count) in &facts.unreadable {
+        lines.push(format!("{} could not be read: {why}.", counted(*count, "packet", "packets")));
+    }
+    lines
+}
+
+/// `frame 117`, with the file when there are several. No thousands separators: Wireshark takes none.
+pub fn frame(facts: &Facts, frame: Frame) -> String {
+    match facts.files.get(usize::from(frame.file)) {
+        Some(file) if facts.files.len() > 1 => format!("frame {} of {}", frame.number, file.name),
+        _ => format!("frame {}", frame.number),
+    }
+}
+
+/// The display filters that show the packets of some evidence, one for each file.
+pub fn filters<'a>(facts: &Facts, evidence: impl Iterator<Item = &'a Evidence>) -> Vec<String> {
+    let mut files: BTreeMap<u16, BTreeSet<u64>> = BTreeMap::new();
+    for frame in evidence.filter_map(|e| e.frame) {
+        files.entry(frame.file).or_default().insert(frame.number);
+    }
+    let filter = |(file, numbers): (&u16, &BTreeSet<u64>)| {
+        let list: Vec<String> = numbers.iter().take(MOST_FRAMES).map(ToString::to_string).collect();
+        let filter = match list.as_slice() {
+            [only] => format!("frame.number == {only}"),
+            several => format!("frame.number in {{{}}}", several.join(", ")),
+        };
+        match facts.files.get(usize::from(*file)) {
+            Some(file) if facts.files.len() > 1 => format!("{filter} ({})", file.name),
+            _ => filter,
+        }
+    };
+    files.iter().map(filter).collect()
+}
+
+/// What was read of packet captures.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "shell", derive(schemars::JsonSchema))]
+pub struct PacketFacts {
+    /// The files.
+    pub files: Vec<PacketFile>,
+    /// Packets that are TCP segments.
+    pub segments: u64,
+    /// Packets that could not be read, by the reason.
+    pub unreadable: BTreeMap<String, u64>,
+    /// Connections that speak HTTP.
+    pub http: u64,
+    /// Of those, the ones that a key log opened.
+    pub opened: u64,
+    /// Of those, the ones whose beginning is not in the capture.
+    pub begun_before: u64,
+    /// TLS connections that stayed closed, by the reason.
+    pub closed: BTreeMap<String, u64>,
+    /// Connections that speak something else.
+    pub other: u64,
+    /// Connections of which no message begins in the capture.
+    pub unknown: u64,
+    /// Bytes of connections that speak HTTP which are missing.
+    pub missing_bytes: u64,
+}
+
+/// One packet capture.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "shell", derive(schemars::JsonSchema))]
+pub struct PacketFile {
+    /// Its name.
+    pub name: String,
+    /// Packets in it.
+    pub packets: u64,
+    /// Its first packet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_at: Option<String>,
+    /// Its last packet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_at: Option<String>,
+    /// Why it could not be read to its end, and where.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub damage: Option<String>,
+}
+
+impl From<&Facts> for PacketFacts {
+    fn from(x: &Facts) -> Self {
+        let c = &x.connections;
+        Self {
+            files: x.files.iter().map(Into::into).collect(),
+            segments: x.segments,
+            unreadable: x.unreadable.iter().map(|(why, n)| ((*why).to_owned(), *n)).collect(),
+            http: c.http,
+            opened: c.opened,
+            begun_before: c.before,
+            closed: c.closed.clone(),
+            other: c.other,
+            unknown: c.unknown,
+            missing_bytes: c.missing,
+        }
+    }
+}
+
+impl From<&FileFacts> for PacketFile {
+    fn from(x: &FileFacts) -> Self {
+        Self {
+            name: x.name.clone(),
+            packets: x.packets,
+            first_at: x.period.map(|(first, _)| first.to_string()),
+            last_at: x.period.map(|(_, last)| last.to_string()),
+            damage: x.damage.as_ref().map(ToString::to_string),
+        }
+    }
+}
