@@ -15,6 +15,7 @@ mod fuzz;
 mod iis;
 mod insertion;
 mod logs;
+mod packets;
 mod pages;
 mod program;
 mod relay;

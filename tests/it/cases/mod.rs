@@ -7,6 +7,7 @@ mod confusion;
 pub(crate) mod h2;
 mod kerberos;
 mod mixed;
+mod packets;
 mod player;
 mod token;
 

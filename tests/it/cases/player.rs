@@ -84,11 +84,37 @@ pub(super) fn settings(case: &Case) -> Settings {
 
 /// All events of a case.
 pub(super) fn play(case: &Case, cut: Cut) -> Vec<Event> {
+    played(case, cut).events
+}
+
+/// What passes on the wire in a case.
+pub(super) fn on_the_wire(case: &Case) -> Vec<(Stamp, OnWire)> {
+    played(case, Cut::Whole).on_wire
+}
+
+fn played(case: &Case, cut: Cut) -> Player {
     let mut player = Player::new(case, cut);
     for line in case.steps.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')) {
         player.step(line);
     }
-    player.events
+    player
+}
+
+/// What passes on the wire of a connection.
+#[derive(Debug, Clone)]
+pub(super) enum OnWire {
+    Opened(Box<ConnectionOpen>),
+    Bytes {
+        n: u64,
+        from_client: bool,
+        bytes: Vec<u8>,
+    },
+    Fin(u64, By),
+    Closed(u64, By, How),
+    /// Time passes.
+    Tick,
+    /// What no wire shows: authtap's own start, what it lost.
+    Unseen,
 }
 
 struct Player {
@@ -99,6 +125,7 @@ struct Player {
     cut: Cut,
     random: u64,
     tokens: Tokens,
+    on_wire: Vec<(Stamp, OnWire)>,
 }
 
 impl Player {
@@ -111,6 +138,7 @@ impl Player {
             cut,
             random: if let Cut::Random(seed) = cut { seed } else { 1 },
             tokens: Tokens::default(),
+            on_wire: Vec::new(),
         }
     }
 
@@ -123,6 +151,15 @@ impl Player {
         let seconds: f64 = time.parse().unwrap_or_else(|_| panic!("no time: {line}"));
         let at = Stamp(EPOCH).after(Duration::from_secs_f64(seconds));
         let words: Vec<&str> = rest.split_whitespace().collect();
+        match words.as_slice() {
+            ["tick" | "stop"] => self.on_wire.push((at, OnWire::Tick)),
+            ["start", ..] | [_, "gap"] => self.on_wire.push((at, OnWire::Unseen)),
+            [n, "fin", by] => {
+                let by = if *by == "client" { By::Client } else { By::Upstream };
+                self.on_wire.push((at, OnWire::Fin(n.parse().unwrap(), by)));
+            }
+            _ => {}
+        }
         match words.as_slice() {
             ["tick"] => self.engine.advance(at, &mut self.events),
             ["stop"] => self.engine.finish(at, &mut self.events),
@@ -218,6 +255,7 @@ impl Player {
         };
         let http = if agreed { Follow::http2(false) } else { Follow::new(false) };
         self.wires.insert(n, Wire { http, begun: false, opened: at, client_bytes: 0, upstream_bytes: 0 });
+        self.on_wire.push((at, OnWire::Opened(Box::new(open.clone()))));
         self.observe(at, Seen::Opened(Box::new(open)));
     }
 
@@ -244,6 +282,7 @@ impl Player {
     }
 
     fn bytes(&mut self, at: Stamp, n: u64, from_client: bool, bytes: &[u8]) {
+        self.on_wire.push((at, OnWire::Bytes { n, from_client, bytes: bytes.to_vec() }));
         for piece in self.cut.pieces(bytes, &mut self.random) {
             let wire = self.wires.get_mut(&n).unwrap_or_else(|| panic!("connection {n} is not open"));
             let mut told = Told(Vec::new(), n);
@@ -279,6 +318,7 @@ impl Player {
             "timeout" => How::Timeout,
             _ => panic!("how is {how}?"),
         };
+        self.on_wire.push((at, OnWire::Closed(n, by, how)));
         let close = ConnectionClose {
             connection: ConnectionId(n),
             end: End { by, how, errno: None, detail: None },

@@ -1,0 +1,3 @@
+//! `authtap report` on packet captures, as a user runs it.
+
+pub(crate) mod made;
