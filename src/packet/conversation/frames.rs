@@ -22,19 +22,13 @@ pub struct Frames {
 
 #[derive(Debug, Clone, Copy)]
 struct Messages {
-    request: Option<Frame>,
+    request: Frame,
     response: Option<Frame>,
 }
 
 impl Frames {
     /// An exchange was told: where its request's head and its response's head are complete.
-    pub(super) fn exchange(
-        &mut self,
-        id: ConnectionId,
-        number: ExchangeNo,
-        request: Option<Frame>,
-        response: Option<Frame>,
-    ) {
+    pub(super) fn exchange(&mut self, id: ConnectionId, number: ExchangeNo, request: Frame, response: Option<Frame>) {
         if self.exchanges.len() < MOST {
             self.exchanges.insert((id, number), Messages { request, response });
         }
@@ -58,8 +52,8 @@ impl Frames {
         let messages = self.exchanges.get(&(id, number))?;
         match message {
             // What a server says; `logon` is the answer that let somebody in.
-            Some("CHALLENGE" | "response" | "logon") => messages.response.or(messages.request),
-            _ => messages.request,
+            Some("CHALLENGE" | "response" | "logon") => Some(messages.response.unwrap_or(messages.request)),
+            _ => Some(messages.request),
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::frames::{Frames, Pending};
 use crate::model::ConnectionId;
 use crate::model::event::{ConnectionClose, ConnectionOpen, Gap, GapWhat, HalfClose};
+use crate::model::frame::Frame;
 use crate::model::transport::{Addresses, By, End as HowEnded, How, Tls};
 use crate::packet::When;
 use crate::packet::conversation::begin::{self, Looks};
@@ -27,6 +28,8 @@ pub(super) struct Http {
     opened: When,
     follow: Follow,
     pending: Pending,
+    /// The client's last packet.
+    asked: Frame,
     bytes: [u64; 2],
     /// The server's bytes are part of an answer to what was not seen, until one begins.
     answers_before: bool,
@@ -78,6 +81,7 @@ impl Http {
             opened,
             follow: if agreed { Follow::http2(false) } else { Follow::new(false) },
             pending: Pending::default(),
+            asked: opened.frame,
             bytes: [0; 2],
             answers_before: before,
             ended: None,
@@ -109,6 +113,9 @@ impl Http {
         }
         if by == By::Client && self.follow.between_messages() {
             self.pending.clear();
+        }
+        if by == By::Client {
+            self.asked = when.frame;
         }
         let (follow, mut teller, pool) = self.parts(when, told);
         match by {
@@ -191,7 +198,8 @@ impl Http {
 
     fn parts<'a>(&'a mut self, when: When, told: &'a mut Told) -> (&'a mut Follow, Teller<'a>, &'a mut Pool) {
         let Told { observations, frames, pool } = told;
-        (&mut self.follow, Teller { id: self.id, when, pending: &mut self.pending, frames, observations }, pool)
+        let teller = Teller { id: self.id, when, asked: self.asked, pending: &mut self.pending, frames, observations };
+        (&mut self.follow, teller, pool)
     }
 }
 
@@ -199,6 +207,7 @@ impl Http {
 struct Teller<'a> {
     id: ConnectionId,
     when: When,
+    asked: Frame,
     pending: &'a mut Pending,
     frames: &'a mut Frames,
     observations: &'a mut Vec<Observation>,
@@ -218,7 +227,9 @@ impl Out for Teller<'_> {
     fn exchange(&mut self, exchange: RawExchange) {
         let number = exchange.exchange;
         let response = exchange.response.is_some().then_some(self.when.frame);
-        self.frames.exchange(self.id, number, self.pending.take(number), response);
+        // A head that is refused before its end is in no packet as a whole.
+        let request = self.pending.take(number).unwrap_or(self.asked);
+        self.frames.exchange(self.id, number, request, response);
         self.tell(Seen::Exchange(self.id, Box::new(exchange)));
     }
 

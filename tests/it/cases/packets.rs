@@ -15,11 +15,20 @@ use crate::packets::made::{ACK, Connection, FIN, Packet, RST, pcap};
 /// Where connections go whose case does not say.
 const SERVER: &str = "192.0.2.80:80";
 
+const SERVER_V6: &str = "[2001:db8::80]:80";
+
 /// Most bytes of a packet.
 const SEGMENT: usize = 1_460;
 
 /// Cases as captures that the findings differ of, and why.
-const OTHERWISE: [(&str, &str); 0] = [];
+const OTHERWISE: [(&str, &str); 3] = [
+    ("challenge-unanswered/near-blind-connection", BLIND),
+    ("handshake-split-across-connections/fires-challenge-on-a-blind-connection", BLIND),
+    ("handshake-split-across-connections/fires-unseen-on-a-blind-connection", BLIND),
+];
+
+const BLIND: &str =
+    "a connection that does not begin like HTTP is another protocol in a capture, and a fault before a site";
 
 /// The packets of a case; `None` when a capture cannot show what it is about.
 fn packets(case: &Case) -> Option<Vec<Packet>> {
@@ -38,7 +47,8 @@ fn packets(case: &Case) -> Option<Vec<Packet>> {
                 if open.tls.is_some() || open.upstream_tls.is_some() || open.addresses.upstream_local.is_some() {
                     return None;
                 }
-                let server = open.addresses.upstream.map_or_else(|| SERVER.to_owned(), |a| a.to_string());
+                let usual = if open.addresses.client.is_ipv4() { SERVER } else { SERVER_V6 };
+                let server = open.addresses.upstream.map_or_else(|| usual.to_owned(), |a| a.to_string());
                 let mut wire = Connection::new(&open.addresses.client.to_string(), &server, at.0);
                 // A port pair that is used again has other numbers.
                 wire.client_next = u32::try_from(open.connection.0).unwrap() * 1_000_000;
@@ -118,7 +128,9 @@ fn a_case_tells_the_same_from_a_capture() {
         }
         for finding in findings(&events) {
             for evidence in finding.evidence.iter().filter(|e| e.exchange.is_some()) {
-                assert!(evidence.frame.is_some(), "{case}: {} names no frame: {evidence:?}", finding.slug);
+                if evidence.frame.is_none() {
+                    wrong.push(format!("{case}: {} names no frame: {evidence:?}", finding.slug));
+                }
             }
         }
     }
