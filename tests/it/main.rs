@@ -16,6 +16,7 @@ mod iis;
 mod insertion;
 mod logs;
 mod packets;
+mod packet_tls;
 mod pages;
 mod program;
 mod relay;
