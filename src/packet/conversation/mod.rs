@@ -16,7 +16,7 @@ use super::When;
 use super::tcp::{End, Ends, FlowId, Happening, Listen, Wanted};
 use super::tls::{KeyLog, Reading, Session};
 use crate::model::ConnectionId;
-use crate::model::transport::Certificate;
+use crate::model::transport::{Certificate, Tls};
 use crate::wire::observation::Observation;
 
 /// Bytes of a connection that are held while they may be the beginning of a request; a method and a space are fewer.
@@ -111,17 +111,17 @@ impl Conversations {
     }
 
     /// The next connection's number.
-    fn beginning(&mut self, c: &Conversation, client: End, session: Option<&Session>) -> Beginning {
+    fn beginning(&mut self, c: &Conversation, client: End, tls: Option<Tls>) -> Beginning {
         let id = ConnectionId(self.next);
         self.next = self.next.saturating_add(1);
         self.counts.http = self.counts.http.saturating_add(1);
-        if session.is_some() {
+        if tls.is_some() {
             self.counts.opened = self.counts.opened.saturating_add(1);
         }
         if c.before {
             self.counts.before = self.counts.before.saturating_add(1);
         }
-        Beginning { id, opened: c.opened, ends: c.ends, client, before: c.before, tls: session.map(Session::facts) }
+        Beginning { id, opened: c.opened, ends: c.ends, client, before: c.before, tls }
     }
 
     /// Bytes of a connection; gives it back while more of it is wanted.
@@ -184,18 +184,22 @@ impl Conversations {
     }
 
     fn encrypted(&mut self, mut c: Conversation, end: End, when: When, bytes: &[u8]) -> Option<Conversation> {
-        let mut plain = Vec::new();
         let Kind::Tls(tls) = &mut c.kind else { return Some(c) };
-        let reading =
-            tls.session.bytes(end == tls.client, bytes, &self.keys, &mut |piece| plain.extend_from_slice(piece));
-        let (client, known) = (tls.client, tls.http.is_some());
-        if !plain.is_empty() && !known {
-            let Kind::Tls(tls) = &c.kind else { return Some(c) };
-            let looks = begin::first(&plain);
-            if looks == Looks::Other {
+        let client = tls.client;
+        let mut plain: Vec<(End, Vec<u8>)> = Vec::new();
+        let reading = tls.session.bytes(end == client, bytes, &self.keys, &mut |from_client, piece| {
+            let whose = if from_client { client } else { client.other() };
+            match plain.last_mut() {
+                Some((last, all)) if *last == whose => all.extend_from_slice(piece),
+                _ => plain.push((whose, piece.to_vec())),
+            }
+        });
+        if let (Some((_, first)), None) = (plain.first(), &tls.http) {
+            let facts = tls.session.facts();
+            if facts.alpn_chosen.is_none() && begin::first(first) == Looks::Other {
                 return self.other();
             }
-            let beginning = self.beginning(&c, client, Some(&tls.session));
+            let beginning = self.beginning(&c, client, Some(facts));
             let http = Http::new(beginning, &mut self.told);
             if let Kind::Tls(tls) = &mut c.kind {
                 tls.http = Some(http);
@@ -203,19 +207,21 @@ impl Conversations {
         }
         let Kind::Tls(tls) = &mut c.kind else { return Some(c) };
         if let Some(http) = &mut tls.http {
-            http.bytes(end, when, &plain, &mut self.told);
-        }
-        if let Reading::Closed(why) = reading {
-            match tls.http.take() {
-                Some(mut http) => {
-                    http.missing(end, when, 0, &mut self.told);
-                    http.lost(when, why, &mut self.told);
-                }
-                None => return self.stays_closed(why),
+            for (whose, piece) in &plain {
+                http.bytes(*whose, when, piece, &mut self.told);
             }
-            return None;
         }
-        Some(c)
+        let Reading::Closed(why) = reading else { return Some(c) };
+        let Some(http) = tls.http.take() else { return self.stays_closed(&why.to_string()) };
+        self.cannot_go_on(http, end, when, 0, &why.to_string());
+        None
+    }
+
+    /// Nothing more can be read of a connection, and that is told.
+    fn cannot_go_on(&mut self, mut http: Http, end: End, when: When, bytes: u64, why: &str) {
+        self.counts.missing = self.counts.missing.saturating_add(bytes);
+        http.missing(end, when, bytes, &mut self.told);
+        http.lost(when, why, &mut self.told);
     }
 
     fn stays_closed(&mut self, why: &str) -> Option<Conversation> {
@@ -248,12 +254,10 @@ impl Conversations {
                 }
             }
             Kind::Tls(tls) => {
-                let Some(mut http) = tls.http.take() else {
-                    return self.stays_closed("packets of it are missing from the capture");
-                };
-                self.counts.missing = self.counts.missing.saturating_add(bytes);
-                http.missing(end, when, bytes, &mut self.told);
-                http.lost(when, "packets are missing from the capture", &mut self.told);
+                let client = end == tls.client;
+                let Reading::Closed(why) = tls.session.lost(client) else { return Some(c) };
+                let Some(http) = tls.http.take() else { return self.stays_closed(&why.to_string()) };
+                self.cannot_go_on(http, end, when, bytes, &why.to_string());
                 return None;
             }
         }

@@ -48,6 +48,16 @@ pub enum End {
     Second,
 }
 
+impl End {
+    /// The other one.
+    pub const fn other(self) -> Self {
+        match self {
+            Self::First => Self::Second,
+            Self::Second => Self::First,
+        }
+    }
+}
+
 /// What the capture shows of how a connection began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ends {
