@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::packets::{FromPackets, Links};
+use crate::parts;
 use crate::process::{Process, command, run};
 use crate::rig::Rig;
 
@@ -15,7 +18,11 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_authtap");
 pub(crate) struct Authtap {
     process: Process,
     pub(crate) port: u16,
+    upstream: u16,
     capture: PathBuf,
+    /// The same traffic by tcpdump, from authtap's start to its end.
+    links: Arc<Links>,
+    keys: Option<PathBuf>,
 }
 
 impl Authtap {
@@ -54,26 +61,37 @@ impl Authtap {
         let mut process = Process::spawn("authtap", command);
         let listens = |line: &str| loopback_ports(line).find(|port| *port != upstream);
         let line = process.stderr.wait_for("authtap", |line| listens(line).is_some());
-        Self { port: listens(&line).unwrap(), process, capture }
+        let port = listens(&line).unwrap();
+        parts::serves(port, "authtap", &[upstream]);
+        let links = Links::start(rig.path(name), port);
+        Self { process, port, upstream, capture, links, keys: rig.tls().then(|| rig.keys()) }
     }
 
     /// Ends it with Ctrl-C, as a user does, and gives what it found.
     pub(crate) fn stop(self) -> Diagnosis {
         let ended = self.process.stop("INT");
         assert!(ended.status.success(), "authtap ended with {}:\n{}", ended.status, ended.stderr);
-        let mut command = command(PROGRAM);
-        command.arg("report").arg(&self.capture).args(["--format", "json"]);
-        let report = run("authtap report", command).stdout;
-        let report =
-            serde_json::from_str(&report).unwrap_or_else(|error| panic!("the report is not JSON ({error}):\n{report}"));
+        let report = report(&self.capture, None);
+        let from_packets = self.links.diagnose(self.port, self.upstream, self.keys.as_deref());
         let events = fs::read_to_string(&self.capture).unwrap();
         let events = events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        Diagnosis { summary: ended.stdout + &ended.stderr, report, events }
+        Diagnosis { summary: ended.stdout + &ended.stderr, report, events, from_packets, way: parts::way(self.port) }
     }
 }
 
+/// `authtap report` on a capture, its own or one of packets; `keys` holds the TLS secrets of the latter.
+pub(crate) fn report(capture: &Path, keys: Option<&Path>) -> Value {
+    let mut command = command(PROGRAM);
+    command.arg("report").arg(capture).args(["--format", "json"]);
+    if let Some(keys) = keys {
+        command.arg("--keylog").arg(keys);
+    }
+    let report = run("authtap report", command).stdout;
+    serde_json::from_str(&report).unwrap_or_else(|error| panic!("the report is not JSON ({error}):\n{report}"))
+}
+
 /// The ports of all `127.0.0.1:PORT`s in a line.
-fn loopback_ports(line: &str) -> impl Iterator<Item = u16> + '_ {
+pub(crate) fn loopback_ports(line: &str) -> impl Iterator<Item = u16> + '_ {
     line.split("127.0.0.1:").skip(1).filter_map(|rest| {
         let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
         rest[..digits].parse().ok()
@@ -88,6 +106,10 @@ pub(crate) struct Diagnosis {
     pub(crate) report: Value,
     /// The capture file's lines.
     pub(crate) events: Vec<Value>,
+    /// The same reports from the packets of the run.
+    pub(crate) from_packets: FromPackets,
+    /// The parts of the run, from the client to the server.
+    pub(crate) way: String,
 }
 
 impl Diagnosis {
@@ -119,6 +141,13 @@ impl Diagnosis {
         opened
             .and_then(|event| event["connection"].as_u64())
             .unwrap_or_else(|| panic!("no connection_open has upstream_local {peer}"))
+    }
+
+    /// The event that opened the connection with authtap's `number`.
+    pub(crate) fn opened(&self, number: u64) -> &Value {
+        let opened =
+            self.events.iter().find(|event| event["type"] == "connection_open" && event["connection"] == number);
+        opened.unwrap_or_else(|| panic!("no connection_open of {number}"))
     }
 
     /// Nothing wrong was found, every handshake held together, and authtap says so.

@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use std::fs;
 use std::process::Command;
 
+use crate::authtap::loopback_ports;
+use crate::parts;
 use crate::process::{Process, command, run};
 use crate::rig::{Kdc, Rig, SITE, free_port};
 
@@ -31,6 +33,7 @@ impl Nginx {
         server.arg("-p").arg(rig.path("")).arg("-c").arg(configuration);
         let mut process = Process::spawn(name, server);
         process.stderr.wait_for(name, |line| line.contains("start worker processes"));
+        parts::serves(port, "nginx", &loopback_ports(upstream).collect::<Vec<_>>());
         Self { process, port }
     }
 
@@ -60,8 +63,10 @@ impl SmartCardServer {
             &format!("127.0.0.1:{port}"),
         ]);
         server.arg("-cert").arg(rig.certificate()).arg("-key").arg(rig.key()).arg("-CAfile").arg(rig.authority());
+        server.arg("-keylogfile").arg(rig.keys());
         let mut process = Process::spawn("openssl s_server", server);
         process.stdout.wait_for("openssl s_server", |line| line.starts_with("ACCEPT"));
+        parts::serves(port, "openssl s_server", &[]);
         Self { _process: process, port }
     }
 }
@@ -82,6 +87,7 @@ impl Api {
             let (kind, value) = line.split_once(' ').unwrap();
             if kind == "listening" {
                 let port = value.rsplit(':').next().unwrap().parse().unwrap();
+                parts::serves(port, "web API", &[]);
                 return Self { _process: process, port, tokens };
             }
             tokens.insert(kind.to_owned(), value.to_owned());
@@ -125,6 +131,8 @@ fn asked<S: Into<OsString>>(
         "%{http_code}\n",
     ]);
     client.args(["--resolve", &format!("{SITE}:{port}:127.0.0.1")]);
+    rig.tell_keys(&mut client);
+    parts::asks(port, "curl");
     client.args(options.into_iter().map(Into::into)).arg(rig.url(port, path));
     let ended = Process::spawn("curl", client).finish();
     ended.stdout.trim().parse().unwrap_or_else(|_| panic!("curl failed: {}", ended.stderr))

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use serde::Deserialize;
 
+use crate::parts;
 use crate::process::{command, run};
 use crate::rig::{Account, Kdc, Rig, SITE};
 
@@ -58,6 +59,8 @@ pub(crate) fn curl_post(rig: &Rig, port: u16, options: &[&str], account: Account
         .args(["--disable", "--silent", "--show-error", "--max-time", "60", "--write-out", "\n%{http_code}\n"])
         .args(options);
     command.args(["--resolve", &format!("{SITE}:{port}:127.0.0.1")]);
+    rig.tell_keys(&mut command);
+    parts::asks(port, "curl");
     command.args(["--user", &format!("{}:{}", account.qualified(), account.password)]);
     command.arg("--data-binary").arg(format!("@{}", file.display()));
     if rig.tls() {
@@ -90,6 +93,8 @@ fn curl_command(rig: &Rig, port: u16, option: &str, paths: &[&str]) -> Command {
         option,
     ]);
     command.args(["--resolve", &format!("{SITE}:{port}:127.0.0.1")]);
+    rig.tell_keys(&mut command);
+    parts::asks(port, "curl");
     if rig.tls() {
         command.arg("--cacert").arg(rig.authority());
     }
@@ -117,6 +122,7 @@ pub(crate) struct Answer {
 /// requests-ntlm, with more options of `requests_ntlm_client.py`.
 pub(crate) fn requests_ntlm(rig: &Rig, port: u16, path: &str, account: Account, options: &[&str]) -> Vec<Answer> {
     let mut command = rig.python("requests_ntlm_client.py");
+    parts::asks(port, "requests-ntlm");
     command
         .arg(rig.url(port, path))
         .args(["--user", &account.qualified(), "--password", account.password])
@@ -127,6 +133,7 @@ pub(crate) fn requests_ntlm(rig: &Rig, port: u16, path: &str, account: Account, 
 /// requests with its own Digest, `requests` times in one session.
 pub(crate) fn requests_digest(rig: &Rig, port: u16, path: &str, account: Account, requests: u32) -> Vec<Answer> {
     let mut command = rig.python("requests_ntlm_client.py");
+    parts::asks(port, "requests");
     command
         .arg(rig.url(port, path))
         .args(["--digest", "--user", account.user, "--password", account.password])
@@ -137,6 +144,7 @@ pub(crate) fn requests_digest(rig: &Rig, port: u16, path: &str, account: Account
 /// requests-gssapi with alice's Kerberos ticket.
 pub(crate) fn requests_gssapi(rig: &Rig, port: u16, path: &str, kdc: &Kdc, options: &[&str]) -> Vec<Answer> {
     let mut command = rig.python("requests_gssapi_client.py");
+    parts::asks(port, "requests-gssapi");
     command.arg(rig.url(port, path)).args(options);
     kdc.give_ticket(&mut command);
     answers("requests-gssapi", rig, command)
@@ -145,6 +153,7 @@ pub(crate) fn requests_gssapi(rig: &Rig, port: u16, path: &str, kdc: &Kdc, optio
 /// NTLM clients whose legs meet in the given order; `server` is where the slow requests are steered from.
 pub(crate) fn stepper(rig: &Rig, order: &str, port: u16, server: u16, accounts: &[Account]) -> Vec<Answer> {
     let mut command = rig.python("stepper.py");
+    parts::asks(port, "pyspnego");
     command.args([order, "--url", &rig.url(port, "/page"), "--control", &rig.url(server, "/")]);
     for account in accounts {
         command.args(["--user", &account.qualified(), "--password", account.password]);

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::net::UnixDatagram;
 
+use crate::parts;
 use crate::process::{DEADLINE, Process, command};
 use crate::rig::{Rig, SITE, free_port};
 
@@ -50,6 +51,7 @@ impl Haproxy {
         loop {
             let length = ready.recv(&mut said).unwrap_or_else(|error| panic!("{name} did not get ready: {error}"));
             if said[..length].starts_with(b"READY=1") {
+                parts::serves(port, "HAProxy", &[upstream]);
                 return Self { process, port };
             }
         }

@@ -26,6 +26,8 @@ fn download(http: &str, options: &[&str]) -> Seen {
     client.args(["--disable", "--silent", "--show-error", "--max-time", "60", "--anyauth", http]);
     client.args(["--user", &format!("{}:{}", ALICE.user, ALICE.password)]);
     client.args(["--resolve", &format!("{SITE}:{}:127.0.0.1", authtap.port)]);
+    rig.tell_keys(&mut client);
+    crate::parts::asks(authtap.port, "curl");
     client.arg("--cacert").arg(rig.authority());
     client.arg("--output").arg(rig.path("got")).args(["--write-out", "%{http_version} %{http_code}"]);
     client.arg(rig.url(authtap.port, "/file?a=b"));

@@ -20,8 +20,11 @@ mod check;
 mod clients;
 mod haproxy;
 mod ledger;
+mod packets;
+mod parts;
 mod process;
 mod rig;
+mod tcpdump;
 
 mod bindings;
 mod breakages;

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
@@ -22,7 +22,6 @@ pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
 /// The same for a program that must not be root, as Apache is not: root becomes another user that may still read what root may.
 /// (Started as root, Apache gives root up by itself, and then finds neither the run's files nor, on some machines, its libraries.)
 pub(crate) fn command_without_root(program: impl AsRef<OsStr>) -> Command {
-    let root = fs::metadata("/proc/self").is_ok_and(|this| this.uid() == 0);
     let give_up: &[&str] = &[
         "--reuid=www-data",
         "--regid=www-data",
@@ -30,7 +29,12 @@ pub(crate) fn command_without_root(program: impl AsRef<OsStr>) -> Command {
         "--inh-caps=+dac_override",
         "--ambient-caps=+dac_override",
     ];
-    prepared(if root { give_up } else { &[] }, program)
+    prepared(if is_root() { give_up } else { &[] }, program)
+}
+
+/// Whether the tests run as root.
+pub(crate) fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|this| this.uid() == 0)
 }
 
 fn prepared(privileges: &[&str], program: impl AsRef<OsStr>) -> Command {
@@ -55,6 +59,8 @@ pub(crate) struct Process {
     pub(crate) stdout: Lines,
     pub(crate) stderr: Lines,
     ended: bool,
+    /// Only root may end it, and the tests are not root.
+    of_root: bool,
 }
 
 /// How a program ended, and what it said.
@@ -65,12 +71,31 @@ pub(crate) struct Ended {
 }
 
 impl Process {
-    pub(crate) fn spawn(name: &str, mut command: Command) -> Self {
-        let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-        let mut child = spawned.unwrap_or_else(|error| panic!("{name} could not be started: {error}"));
-        let stdout = Lines::of(child.stdout.take().unwrap());
+    pub(crate) fn spawn(name: &str, command: Command) -> Self {
+        let (child, stdout) = spawned(name, command);
+        Self::of(name, child, Lines::of(stdout))
+    }
+
+    /// The same for a program whose stdout is no text: `take` has it, in a thread of its own, and reads it to its end.
+    pub(crate) fn spawn_taking(name: &str, command: Command, take: impl FnOnce(ChildStdout) + Send + 'static) -> Self {
+        let (child, stdout) = spawned(name, command);
+        let (sender, coming) = channel();
+        std::thread::spawn(move || {
+            take(stdout);
+            drop(sender);
+        });
+        Self::of(name, child, Lines { coming: Mutex::new(coming), seen: Vec::new() })
+    }
+
+    fn of(name: &str, mut child: Child, stdout: Lines) -> Self {
         let stderr = Lines::of(child.stderr.take().unwrap());
-        Self { name: name.to_owned(), child, stdout, stderr, ended: false }
+        Self { name: name.to_owned(), child, stdout, stderr, ended: false, of_root: false }
+    }
+
+    /// It was started by `sudo`.
+    pub(crate) fn of_root(mut self) -> Self {
+        self.of_root = true;
+        self
     }
 
     /// Waits for the line `listening ADDRESS` on stdout, and gives the port.
@@ -109,9 +134,20 @@ impl Process {
 
     fn signal(&self, signal: &str) {
         // The group first: a server's workers go with it. What is gone already makes `kill` complain, which is no news.
-        let script = "kill -s \"$1\" -- \"-$2\" 2>/dev/null || kill -s \"$1\" \"$2\" 2>/dev/null";
+        let script = if self.of_root {
+            "sudo -n kill -s \"$1\" -- \"-$2\""
+        } else {
+            "kill -s \"$1\" -- \"-$2\" 2>/dev/null || kill -s \"$1\" \"$2\" 2>/dev/null"
+        };
         let _ = Command::new("sh").args(["-c", script, "sh", signal]).arg(self.child.id().to_string()).status();
     }
+}
+
+fn spawned(name: &str, mut command: Command) -> (Child, ChildStdout) {
+    let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = spawned.unwrap_or_else(|error| panic!("{name} could not be started: {error}"));
+    let stdout = child.stdout.take().unwrap();
+    (child, stdout)
 }
 
 impl Drop for Process {

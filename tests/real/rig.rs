@@ -8,6 +8,7 @@ use std::process::Command;
 use md5::{Digest as _, Md5};
 use tempfile::TempDir;
 
+use crate::parts;
 use crate::process::{Process, command, command_without_root, python, run};
 
 /// How openssl is told to make a key, and a request or a certificate for it.
@@ -72,6 +73,7 @@ impl Rig {
         fs::write(rig.accounts(), accounts).unwrap();
         if transport == Transport::Tls {
             rig.make_certificates();
+            fs::write(rig.keys(), "").unwrap();
         }
         rig
     }
@@ -103,6 +105,18 @@ impl Rig {
         self.path("site.key")
     }
 
+    /// Where parts write their TLS secrets, for whoever reads the captures.
+    pub(crate) fn keys(&self) -> PathBuf {
+        self.path("keys.log")
+    }
+
+    /// Makes a client or a server write its TLS secrets, where there is TLS.
+    pub(crate) fn tell_keys(&self, command: &mut Command) {
+        if self.tls() {
+            command.env("SSLKEYLOGFILE", self.keys());
+        }
+    }
+
     pub(crate) fn tls(&self) -> bool {
         self.transport == Transport::Tls
     }
@@ -113,7 +127,9 @@ impl Rig {
     }
 
     pub(crate) fn python(&self, program: &str) -> Command {
-        python(&self.programs, program)
+        let mut command = python(&self.programs, program);
+        self.tell_keys(&mut command);
+        command
     }
 
     fn make_certificates(&self) {
@@ -186,6 +202,7 @@ impl NtlmServer {
         }
         let mut process = Process::spawn("ntlm_server", command);
         let port = process.listening_port();
+        parts::serves(port, "NTLM server", &[]);
         Self { _process: process, port }
     }
 }
@@ -288,9 +305,11 @@ impl Apache {
         server.env("KRB5_CONFIG", &kdc.configuration).env("KRB5_KTNAME", format!("FILE:{}", keytab.display()));
         server.env("KRB5RCACHENAME", format!("file2:{}/seen", replays.display()));
         server.env("NTLM_USER_FILE", rig.accounts());
+        rig.tell_keys(&mut server);
         server.envs([("NETBIOS_COMPUTER_NAME", "APACHE1"), ("NETBIOS_DOMAIN_NAME", "EXAMPLE")]);
         let mut process = Process::spawn("apache", server);
         process.stderr.wait_for("apache", |line| line.contains("resuming normal operations"));
+        parts::serves(port, "Apache", &[]);
         Self { _process: process, port }
     }
 }
@@ -344,6 +363,7 @@ impl NginxPool {
         server.arg("-p").arg(rig.path("")).arg("-c").arg(configuration);
         let mut process = Process::spawn("nginx", server);
         process.stderr.wait_for("nginx", |line| line.contains("start worker processes"));
+        parts::serves(port, "nginx", &[upstream]);
         Self { process, port }
     }
 
@@ -369,6 +389,7 @@ impl NginxFiles {
         server.arg("-p").arg(rig.path("")).arg("-c").arg(configuration);
         let mut process = Process::spawn("nginx", server);
         process.stderr.wait_for("nginx", |line| line.contains("start worker processes"));
+        parts::serves(port, "nginx", &[]);
         Self { _process: process, port }
     }
 }
@@ -403,6 +424,7 @@ impl Recorder {
         }
         let mut process = Process::spawn(name, command);
         let port = process.listening_port();
+        parts::serves(port, "relay", &[upstream]);
         Self { process, port, dir }
     }
 

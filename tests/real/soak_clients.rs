@@ -10,6 +10,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::clients::{requests_gssapi, requests_ntlm, statuses_of};
+use crate::parts;
 use crate::process::{command, run};
 use crate::rig::{ALICE, Account, BOB, Kdc, Rig, SITE};
 
@@ -82,6 +83,8 @@ fn curl_options(command: &mut Command, target: &Target, option: &str, user: &str
     command.args(["--disable", "--silent", "--show-error", "--max-time", "60", "--output", "/dev/null"]);
     command.args(["--write-out", "%{http_code}\n", option, "--user", user]);
     command.args(["--resolve", &format!("{SITE}:{}:127.0.0.1", target.port)]);
+    target.rig.tell_keys(command);
+    parts::asks(target.port, "curl");
     if target.rig.tls() {
         command.arg("--cacert").arg(target.rig.authority());
     }
@@ -149,6 +152,7 @@ fn java(target: &Target, scheme: &str, user: &str) -> Vec<u16> {
     if target.rig.tls() {
         command.arg(target.rig.authority());
     }
+    parts::asks(target.port, "Java");
     run("java", command).stdout.lines().map(|status| status.parse().unwrap()).collect()
 }
 
@@ -214,6 +218,8 @@ fn chromium(target: &Target, account: &str) -> Vec<u16> {
     command
         .arg(target.url(&format!("soak.html?requests={asked}&parallel=12")).replace("://", &format!("://{account}")));
     target.kdc.give_ticket(&mut command);
+    target.rig.tell_keys(&mut command);
+    parts::asks(target.port, "Chromium");
     let ended = run("chromium", command);
     let said = ended.stdout.split_once("<p id=\"said\">").and_then(|(_, said)| said.split_once("</p>"));
     let statuses = said.and_then(|(said, _)| said.strip_prefix("statuses "));

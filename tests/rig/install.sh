@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the real servers and clients that `make test` drives: Apache with mod_auth_gssapi, a Kerberos KDC, nginx, HAProxy, curl, tshark,
-# Java, Chromium, and a Python environment (tests/rig/.venv) with requests-ntlm, requests-gssapi and pyspnego.
+# Installs the real servers and clients that `make test` drives: Apache with mod_auth_gssapi, a Kerberos KDC, nginx, HAProxy, curl, tcpdump,
+# tshark, Java, Chromium, and a Python environment (tests/rig/.venv) with requests-ntlm, requests-gssapi and pyspnego.
 #
 # usage: tests/rig/install.sh            Debian 12 or later, Ubuntu 22.04 or later; as root, or as a user who may sudo
 # A JDK or a browser that is in PATH already is used as it is. Ubuntu has Chromium as a snap only, which cannot read the tests' files:
@@ -17,7 +17,7 @@ packages=(
   krb5-kdc krb5-admin-server krb5-user
   nginx-light haproxy
   curl openssl ca-certificates
-  tshark
+  tcpdump tshark
   faketime
   python3 python3-venv python3-gssapi
 )
@@ -40,7 +40,7 @@ browser() {
 # Everything the tests call, by what would be missed if it were not there.
 missing() {
   local program
-  for program in apache2 nginx haproxy curl openssl tshark faketime java javac htpasswd krb5kdc kadmin.local kdb5_util kinit; do
+  for program in apache2 nginx haproxy curl openssl tcpdump tshark mergecap faketime java javac htpasswd krb5kdc kadmin.local kdb5_util kinit; do
     command -v "$program" >/dev/null || echo "$program"
   done
   browser >/dev/null || [ -n "$no_browser_package" ] || echo chromium
@@ -115,6 +115,11 @@ rm -rf "$venv"
 /usr/bin/python3 -m venv --system-site-packages "$venv" || die "python3 -m venv failed"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --requirement "$here/requirements.txt" \
   || die "pip could not install what requirements.txt names"
+
+# The tests capture packets: as root, or with `sudo`, which must not ask for a password then.
+if [ "$(id -u)" != 0 ] && ! sudo -n true 2>/dev/null; then
+  say "tcpdump needs root: the tests of real parts fail until this user may sudo without a password"
+fi
 
 left=$(missing)
 [ -z "$left" ] || die "installed, but still missing: $(echo "$left" | paste -sd, - | sed 's/,/, /g')"

@@ -286,6 +286,7 @@ def main():
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(options.tls_cert, options.tls_key)
         tls.set_alpn_protocols(["http/1.1"])
+        tls.keylog_filename = os.environ.get("SSLKEYLOGFILE")
     server = Server(options)
     listener = socket.create_server(("127.0.0.1", 0), backlog=128)
     print(f"listening 127.0.0.1:{listener.getsockname()[1]}", flush=True)

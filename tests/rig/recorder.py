@@ -53,6 +53,7 @@ async def main():
     if options.tls_cert:
         server_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         server_tls.load_cert_chain(options.tls_cert, options.tls_key)
+        server_tls.keylog_filename = os.environ.get("SSLKEYLOGFILE")
     if options.upstream_ca:
         client_tls = ssl.create_default_context(cafile=options.upstream_ca)
         client_tls.set_alpn_protocols(["http/1.1"])
