@@ -1,12 +1,17 @@
 # The two commands of a new user are `cargo run --release -- demo` and `make test`; CONTRIBUTING.md says the rest.
 SHELL := /bin/bash
-.PHONY: test lint bench bless rig core
+.PHONY: test lint bench bless accuracy rig core
 
-# Installs what the tests need (root or sudo), then runs every test, the real servers and clients included.
+# Installs what the tests need (root or sudo), then runs every test, the real servers and clients included. At its end it prints what
+# was found on real parts, which must be what docs/accuracy.md says.
 test: rig
 	cargo fmt --all --check
 	rustfmt --edition 2024 --check src/finding/*/*.rs
-	cargo test --locked --features real-rig --no-fail-fast
+	tests/rig/.venv/bin/python tests/rig/accuracy.py clear
+	status=0; \
+	cargo test --locked --features real-rig --no-fail-fast || status=$$?; \
+	tests/rig/.venv/bin/python tests/rig/accuracy.py || status=$$?; \
+	exit $$status
 
 # The pure core and its tests alone: seconds.
 core:
@@ -28,6 +33,12 @@ bench:
 	cargo build --locked --release --example bare_relay --bin authtap
 	cargo bench --locked --bench framing --bench observer --bench token --bench logs
 	python3 benches/side_by_side.py
+
+# Writes docs/accuracy.md anew from a run on real parts.
+accuracy: rig
+	tests/rig/.venv/bin/python tests/rig/accuracy.py clear
+	cargo test --locked --features real-rig --test real -- --skip soak
+	tests/rig/.venv/bin/python tests/rig/accuracy.py write
 
 # Writes the generated files (docs/findings, docs/handshakes.md, the schemas) anew.
 bless:

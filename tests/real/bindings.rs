@@ -1,12 +1,9 @@
 //! Extended Protection for real: a server that insists on channel bindings, a client that sends them, and authtap between them with
 //! the server's certificate and with another one.
 
-use std::collections::BTreeSet;
-
-use serde_json::Value;
-
-use crate::authtap::{Authtap, Diagnosis};
+use crate::authtap::Authtap;
 use crate::clients::{requests_ntlm, statuses_of};
+use crate::ledger::{Ledger, told};
 use crate::rig::{ALICE, NtlmServer, Recorder, Rig, Transport};
 
 const OWN_CERTIFICATE: &str = "proxy-certificate-breaks-epa";
@@ -14,11 +11,7 @@ const MISMATCH: &str = "channel-binding-mismatch";
 const MISSING: &str = "channel-binding-missing";
 const FOREIGN: &str = "channel-binding-foreign";
 const REJECTED: &str = "credentials-rejected";
-
-fn root_of<'a>(diagnosis: &'a Diagnosis, slug: &str) -> Option<&'a str> {
-    let finding: &Value = diagnosis.finding(slug);
-    finding.get("root").and_then(Value::as_str)
-}
+const OWN_FACTS: &str = "the two certificates are what authtap asked for at its start";
 
 /// When this fails, a user who gave authtap the server's certificate, as the documentation asks, is told that a working site is broken.
 #[test]
@@ -39,13 +32,18 @@ fn with_another_certificate_authtap_blames_itself() {
     let authtap = Authtap::start(&rig, server.port);
     assert_eq!(statuses_of(&requests_ntlm(&rig, authtap.port, "/", ALICE, &[])), [401]);
     let diagnosis = authtap.stop();
-    let found = BTreeSet::from([OWN_CERTIFICATE, MISMATCH, REJECTED]);
-    assert_eq!(diagnosis.found(), found, "{:#}", diagnosis.report);
-    assert_eq!(root_of(&diagnosis, OWN_CERTIFICATE), None);
-    assert_eq!(root_of(&diagnosis, MISMATCH), Some(OWN_CERTIFICATE));
-    assert_eq!(root_of(&diagnosis, REJECTED), Some(OWN_CERTIFICATE), "{:#}", diagnosis.report);
+    Ledger::judge_alone(
+        "Extended Protection, authtap with another certificate",
+        &diagnosis,
+        &[
+            told(OWN_CERTIFICATE, "observed", &[]).live_alone(OWN_FACTS),
+            told(MISMATCH, "observed", &[1]).under(OWN_CERTIFICATE).live_alone(OWN_FACTS),
+            told(REJECTED, "suspected", &[1]).under(OWN_CERTIFICATE).live_alone(OWN_FACTS),
+            told(REJECTED, "suspected", &[1]).captured_alone("what explains it live is not told"),
+        ],
+    );
     let mismatch = diagnosis.finding(MISMATCH);
-    assert_eq!((&mismatch["severity"], &mismatch["basis"]), (&"critical".into(), &"observed".into()), "{mismatch:#}");
+    assert_eq!(mismatch["severity"], "critical", "{mismatch:#}");
 }
 
 /// When this fails, everybody who uses a certificate of authtap's own on a site without Extended Protection is told of a critical defect.
@@ -59,8 +57,11 @@ fn a_server_that_does_not_check_bindings_has_no_mismatch() {
     let wrong = ALICE.with_wrong_password();
     assert_eq!(statuses_of(&requests_ntlm(&rig, authtap.port, "/", wrong, &[])), [401]);
     let diagnosis = authtap.stop();
-    assert_eq!(diagnosis.found(), BTreeSet::from([OWN_CERTIFICATE, REJECTED]), "{:#}", diagnosis.report);
-    assert_eq!(root_of(&diagnosis, REJECTED), None);
+    Ledger::judge_alone(
+        "no Extended Protection, authtap with another certificate, and a wrong password",
+        &diagnosis,
+        &[told(OWN_CERTIFICATE, "observed", &[]).live_alone(OWN_FACTS), told(REJECTED, "suspected", &[2])],
+    );
 }
 
 /// When this fails, a user whose program knows no channel bindings looks for a wrong password.
@@ -75,7 +76,16 @@ fn a_client_without_bindings_is_told_to_lack_them() {
     // By now it is known that her password is right and that the binding makes the difference.
     assert_eq!(without(), [401]);
     let diagnosis = authtap.stop();
-    assert_eq!(diagnosis.found(), BTreeSet::from([MISSING, REJECTED]), "{:#}", diagnosis.report);
+    Ledger::judge_alone(
+        "Extended Protection, a client without bindings",
+        &diagnosis,
+        &[
+            told(MISSING, "suspected", &[1]).under(REJECTED),
+            told(REJECTED, "suspected", &[1]),
+            told(MISSING, "inferred", &[3]),
+            told(REJECTED, "suspected", &[3]).under(MISSING),
+        ],
+    );
     let told: Vec<(&str, Option<&str>)> = diagnosis
         .events
         .iter()
@@ -95,6 +105,9 @@ fn a_hop_in_front_with_a_certificate_of_its_own_is_foreign() {
     let hop = Recorder::start(&rig, "hop", authtap.port);
     assert_eq!(statuses_of(&requests_ntlm(&rig, hop.port, "/", ALICE, &[])), [401]);
     let diagnosis = authtap.stop();
-    assert_eq!(diagnosis.found(), BTreeSet::from([FOREIGN, REJECTED]), "{:#}", diagnosis.report);
-    assert_eq!(root_of(&diagnosis, REJECTED), Some(FOREIGN));
+    Ledger::judge_alone(
+        "Extended Protection, a hop in front with a certificate of its own",
+        &diagnosis,
+        &[told(FOREIGN, "observed", &[1]), told(REJECTED, "suspected", &[1]).under(FOREIGN)],
+    );
 }

@@ -2,10 +2,10 @@
 //!
 //! [`Ledger::judge`] compares three tellings of one run with what is expected: authtap's own, that of the capture of the link
 //! which authtap saw, and that of the capture of all links. An [`Expected`] holds for all three; what differs says so, with
-//! its reason ([`Expected::live_alone`], [`Expected::by_other_links`], [`Expected::anywhere`]). What one would wish to be told
+//! its reason ([`Expected::live_alone`], [`Expected::captured_alone`], [`Expected::by_other_links`], [`Expected::anywhere`]). What one would wish to be told
 //! and is not goes into [`Ledger::short_of`]. Each scenario is a row on file, and `tests/rig/accuracy.py` makes the table of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
@@ -27,6 +27,8 @@ pub(crate) struct Expected {
     /// Absent where the run decides which they are.
     connections: Option<&'static [u64]>,
     told: Told,
+    /// Whether it is told at all differs from run to run.
+    perhaps: bool,
     why: &'static str,
 }
 
@@ -35,11 +37,20 @@ pub(crate) struct Expected {
 enum Told {
     Everywhere,
     Live,
+    Captured,
     OtherLinks,
 }
 
 pub(crate) const fn told(slug: &'static str, basis: &'static str, connections: &'static [u64]) -> Expected {
-    Expected { slug, basis, root: None, connections: Some(connections), told: Told::Everywhere, why: "" }
+    Expected {
+        slug,
+        basis,
+        root: None,
+        connections: Some(connections),
+        told: Told::Everywhere,
+        perhaps: false,
+        why: "",
+    }
 }
 
 impl Expected {
@@ -52,14 +63,31 @@ impl Expected {
         Self { connections: None, ..self }
     }
 
+    /// Chance decides whether it happens; `why` is for the table. The captures must agree with what was told live.
+    pub(crate) const fn perhaps(self, why: &'static str) -> Self {
+        Self { perhaps: true, connections: None, why, ..self }
+    }
+
     /// No capture tells it; `why` is for the table.
     pub(crate) const fn live_alone(self, why: &'static str) -> Self {
         Self { told: Told::Live, why, ..self }
     }
 
+    /// Captures tell it, authtap itself does not; `why` is for the table.
+    pub(crate) const fn captured_alone(self, why: &'static str) -> Self {
+        Self { told: Told::Captured, why, ..self }
+    }
+
     /// Only the capture of all links tells it; `why` is for the table. Its connections are not compared.
     pub(crate) const fn by_other_links(self, why: &'static str) -> Self {
         Self { told: Told::OtherLinks, why, connections: None, ..self }
+    }
+}
+
+impl Expected {
+    /// Whether this is the one, wherever it is told of.
+    fn is(&self, found: &Finding) -> bool {
+        (self.slug, self.basis, self.root) == (found.slug.as_str(), found.basis.as_str(), found.root.as_deref())
     }
 }
 
@@ -105,102 +133,64 @@ pub(crate) struct Ledger {
 
 impl Ledger {
     /// Says what one would wish to be told in the next scenario and is not, and why.
-    pub(crate) fn short_of(&mut self, wish: &'static str) -> &mut Self {
+    pub(crate) fn short_of(&mut self, wish: &'static str) {
         self.wish = Some(wish);
-        self
     }
 
     /// Compares what was told with what is expected, and writes the scenario's row.
     pub(crate) fn judge(&mut self, breakage: &str, diagnosis: &Diagnosis, expected: &[Expected]) {
-        let anywhere: BTreeSet<&str> = expected.iter().filter(|e| e.connections.is_none()).map(|e| e.slug).collect();
-        let wanted = |told: &[Told]| -> BTreeSet<String> {
-            let those = expected.iter().filter(|e| told.contains(&e.told));
-            those.map(|e| line(e.basis, e.slug, e.root, e.connections)).collect()
-        };
-        let as_lines = |found: &[Finding]| -> BTreeSet<String> {
-            let of = |f: &Finding| {
-                let connections = (!anywhere.contains(f.slug.as_str())).then_some(f.connections.as_slice());
-                line(&f.basis, &f.slug, f.root.as_deref(), connections)
-            };
-            found.iter().map(of).collect()
-        };
         let live = findings(&diagnosis.report);
-        let mut wrong = Vec::new();
-        let (wanted_live, found_live) = (wanted(&[Told::Everywhere, Told::Live]), as_lines(&live));
-        if wanted_live != found_live {
-            wrong.push(format!("live: {:#}", diagnosis.report));
-        }
+        let wanted = wanted(expected, &live, |e| matches!(e.told, Told::Everywhere | Told::Live));
+        let found = lines(expected, &live);
+        let mut must = |holds: bool, else_wrong: String| {
+            if !holds {
+                self.wrong.push(format!("{breakage}, {else_wrong}"));
+            }
+        };
+        must(wanted == found, format!("live: {:#}", diagnosis.report));
         let mut row = json!({
             "scenario": breakage,
             "way": diagnosis.way,
-            "expected": wanted_live,
-            "live": found_live,
+            "expected": without_chance(expected, &wanted),
+            "live": without_chance(expected, &found),
             "short_of": self.wish.take(),
-            "differs": expected
-                .iter()
-                .filter(|e| !e.why.is_empty())
-                .map(|e| format!("{}: {}", e.slug, e.why))
-                .collect::<Vec<_>>(),
+            "differs": reasons(expected),
         });
+        let mut said = format!("expected {}, found {}", list(&wanted), list(&found));
         let packets = &diagnosis.from_packets;
         if packets.read() {
-            let link = findings(&packets.link);
-            let found_link = as_lines(&link);
-            let wanted_link: BTreeSet<String> = if packets.readable {
-                expected.iter().filter(|e| e.told == Told::Everywhere).map(|e| in_the_link(e, diagnosis)).collect()
-            } else {
-                BTreeSet::new()
-            };
-            let severities = |found: &[Finding]| -> BTreeMap<String, String> {
-                found.iter().map(|f| (f.slug.clone(), f.severity.clone())).collect()
-            };
-            let of_live = severities(&live);
-            let graver = severities(&link).into_iter().find(|(slug, s)| of_live.get(slug).is_some_and(|l| l != s));
-            if wanted_link != found_link || graver.is_some() {
-                wrong.push(format!(
-                    "from the link: {} instead of {}, severities {graver:?}: {:#}",
-                    list(&found_link),
-                    list(&wanted_link),
-                    packets.link
-                ));
-            }
-            let all = findings(&packets.all);
-            let roots = |found: &[Finding]| -> BTreeSet<String> {
-                found.iter().filter(|f| f.root.is_none()).map(|f| line(&f.basis, &f.slug, None, None)).collect()
-            };
-            let wanted_roots: BTreeSet<String> = expected
-                .iter()
-                .filter(|e| e.root.is_none() && e.told != Told::Live && packets.readable)
-                .map(|e| line(e.basis, e.slug, None, None))
-                .collect();
-            let allowed: BTreeSet<&str> = expected.iter().map(|e| e.slug).collect();
-            let found_roots = roots(&all);
-            let more: Vec<&str> = all.iter().map(|f| f.slug.as_str()).filter(|slug| !allowed.contains(slug)).collect();
-            if wanted_roots != found_roots || !more.is_empty() {
-                wrong.push(format!(
-                    "from all links: {} instead of {}, and {more:?}: {:#}",
-                    list(&found_roots),
-                    list(&wanted_roots),
-                    packets.all
-                ));
-            }
-            row["link"] = json!(found_link);
-            row["link_expected"] = json!(wanted_link);
+            let in_link = findings(&packets.link);
+            let (wanted, found) = (from_the_link(expected, &live, diagnosis), lines(expected, &in_link));
+            must(
+                wanted == found && same_severities(&live, &in_link),
+                format!("from the link, instead of {}: {:#}", list(&wanted), packets.link),
+            );
+            row["link"] = json!(without_chance(expected, &found));
+            row["link_expected"] = json!(without_chance(expected, &wanted));
             row["readable"] = json!(packets.readable);
-            row["all"] = json!(found_roots);
-            row["all_expected"] = json!(wanted_roots);
+            said += &format!(", from the link {}", list(&found));
+            // How a cause shows further on differs from link to link; the cause does not.
+            let in_all = findings(&packets.all);
+            let wanted = roots_of_all(expected, &live, packets.readable);
+            let found = roots(expected, &in_all);
+            let known = |slug: &str| expected.iter().any(|e| e.slug == slug);
+            must(
+                wanted == found && in_all.iter().all(|f| known(&f.slug)),
+                format!("from all links, instead of {}: {:#}", list(&wanted), packets.all),
+            );
+            row["all"] = json!(without_chance(expected, &found));
+            row["all_expected"] = json!(without_chance(expected, &wanted));
+            said += &format!(", from all links {}", list(&found));
         }
-        let captured = |key: &str| row[key].as_array().map_or("not read".to_owned(), |lines| of_values(lines));
-        say(&format!(
-            "{breakage} ({}): expected {}, found {}, from the link {}, from all links {}",
-            diagnosis.way,
-            list(&wanted_live),
-            list(&found_live),
-            captured("link"),
-            captured("all")
-        ));
+        say(&format!("{breakage} ({}): {said}", diagnosis.way));
         write_row(breakage, &row);
-        self.wrong.extend(wrong.into_iter().map(|wrong| format!("{breakage}, {wrong}")));
+    }
+
+    /// One scenario alone.
+    pub(crate) fn judge_alone(breakage: &str, diagnosis: &Diagnosis, expected: &[Expected]) {
+        let mut ledger = Self::default();
+        ledger.judge(breakage, diagnosis, expected);
+        ledger.close();
     }
 
     pub(crate) fn close(self) {
@@ -208,21 +198,78 @@ impl Ledger {
     }
 }
 
-/// What is expected of the link, whose connections are numbered by their first packets.
-fn in_the_link(expected: &Expected, diagnosis: &Diagnosis) -> String {
-    let numbers = expected.connections.map(|numbers| {
-        let opened = numbers.iter().map(|number| diagnosis.opened(*number));
-        opened.map(|opened| diagnosis.from_packets.number(opened)).collect::<Vec<_>>()
+/// What `live` ought to hold. What chance decides is wanted where it is.
+fn wanted(expected: &[Expected], live: &[Finding], which: impl Fn(&Expected) -> bool) -> BTreeSet<String> {
+    let told_live = |e: &Expected| live.iter().any(|f| e.is(f));
+    let those = expected.iter().filter(|e| which(e) && (!e.perhaps || told_live(e)));
+    those.map(|e| line(e.basis, e.slug, e.root, e.connections)).collect()
+}
+
+/// The link tells what was told live, its connections numbered by their first packets.
+fn from_the_link(expected: &[Expected], live: &[Finding], diagnosis: &Diagnosis) -> BTreeSet<String> {
+    let packets = &diagnosis.from_packets;
+    if !packets.readable {
+        return BTreeSet::new();
+    }
+    let of_live_alone = |f: &Finding| expected.iter().any(|e| e.told == Told::Live && e.is(f));
+    let renumbered = live.iter().filter(|f| !of_live_alone(f)).map(|f| Finding {
+        connections: f.connections.iter().map(|number| packets.number(diagnosis.opened(*number))).collect(),
+        ..f.clone()
     });
-    line(expected.basis, expected.slug, expected.root, numbers.as_deref())
+    let mut all = lines(expected, &renumbered.collect::<Vec<_>>());
+    all.extend(wanted(expected, live, |e| e.told == Told::Captured));
+    all
+}
+
+fn roots_of_all(expected: &[Expected], live: &[Finding], readable: bool) -> BTreeSet<String> {
+    let which = |e: &Expected| e.root.is_none() && e.told != Told::Live && (readable || e.told == Told::OtherLinks);
+    let nowhere: Vec<_> = expected.iter().map(|e| Expected { connections: None, ..*e }).collect();
+    wanted(&nowhere, live, which)
+}
+
+fn roots(expected: &[Expected], found: &[Finding]) -> BTreeSet<String> {
+    let nowhere: Vec<_> = expected.iter().map(|e| Expected { connections: None, ..*e }).collect();
+    let roots: Vec<_> = found.iter().filter(|f| f.root.is_none()).cloned().collect();
+    lines(&nowhere, &roots).into_iter().map(|line| line.split(" on ").next().unwrap().to_owned()).collect()
+}
+
+/// Findings as lines, without their connections where those are not expected to be the same from run to run.
+fn lines(expected: &[Expected], found: &[Finding]) -> BTreeSet<String> {
+    let of = |f: &Finding| {
+        let anywhere = expected.iter().any(|e| e.connections.is_none() && e.is(f));
+        line(&f.basis, &f.slug, f.root.as_deref(), (!anywhere).then_some(f.connections.as_slice()))
+    };
+    found.iter().map(of).collect()
+}
+
+fn same_severities(live: &[Finding], link: &[Finding]) -> bool {
+    let of = |found: &[Finding]| -> BTreeSet<(String, String)> {
+        found.iter().map(|f| (f.slug.clone(), f.severity.clone())).collect()
+    };
+    let live = of(live);
+    of(link).iter().all(|(slug, severity)| live.iter().all(|(s, of_live)| s != slug || of_live == severity))
+}
+
+/// What the table keeps: the same in each run.
+fn without_chance(expected: &[Expected], lines: &BTreeSet<String>) -> BTreeSet<String> {
+    let by_chance = |l: &String| expected.iter().any(|e| e.perhaps && *l == line(e.basis, e.slug, e.root, None));
+    lines.iter().filter(|line| !by_chance(line)).cloned().collect()
+}
+
+fn reasons(expected: &[Expected]) -> BTreeSet<String> {
+    let given = expected.iter().filter(|e| !e.why.is_empty());
+    let told = |e: &Expected| match (e.told, e.perhaps) {
+        (_, true) => "is told by chance",
+        (Told::Live, _) => "is told live alone",
+        (Told::Captured, _) => "is so told from captures alone",
+        (Told::OtherLinks, _) => "is told by the other links alone",
+        (Told::Everywhere, _) => "",
+    };
+    given.map(|e| format!("`{}` {}: {}", e.slug, told(e), e.why)).collect()
 }
 
 fn list(set: &BTreeSet<String>) -> String {
     if set.is_empty() { "nothing".to_owned() } else { set.iter().cloned().collect::<Vec<_>>().join(", ") }
-}
-
-fn of_values(lines: &[Value]) -> String {
-    list(&lines.iter().map(|line| line.as_str().unwrap().to_owned()).collect())
 }
 
 /// The scenarios of this run, each of which has a name of its own.
