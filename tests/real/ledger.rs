@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::authtap::{Authtap, Diagnosis};
 use crate::rig::Rig;
-use crate::soak::TRUE_OF_THE_RIG;
+use crate::soak::worries;
 
 /// A finding as it ought to be told.
 #[derive(Clone, Copy)]
@@ -101,12 +101,9 @@ struct Finding {
     connections: Vec<u64>,
 }
 
-/// All findings above `info`, but for those that are true of the rig.
 fn findings(report: &Value) -> Vec<Finding> {
     let text = |value: &Value| value.as_str().unwrap_or_else(|| panic!("{report:#}")).to_owned();
-    let told = report["findings"].as_array().unwrap_or_else(|| panic!("no findings in {report:#}")).iter();
-    let worries = told.filter(|f| f["severity"] != "info" && !TRUE_OF_THE_RIG.contains(&f["slug"].as_str().unwrap()));
-    let read = worries.map(|f| Finding {
+    let read = worries(report).map(|f| Finding {
         slug: text(&f["slug"]),
         basis: text(&f["basis"]),
         severity: text(&f["severity"]),

@@ -29,6 +29,7 @@ mod tcpdump;
 mod bindings;
 mod breakages;
 mod breakages_on_the_way;
+mod captures;
 mod http2;
 mod logons;
 mod moments;

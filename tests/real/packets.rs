@@ -5,6 +5,7 @@
 //! before and behind it.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -61,14 +62,17 @@ impl Links {
 
     /// Ends the captures, and makes one file of them.
     fn stop(&self) -> PathBuf {
-        let mut files: Vec<PathBuf> = self.running.lock().unwrap().drain(..).map(Tcpdump::stop).collect();
-        if files.len() == 1 {
-            return files.remove(0);
+        let mut parts: Vec<PathBuf> = self.running.lock().unwrap().drain(..).map(Tcpdump::stop).collect();
+        if parts.len() > 1 {
+            let merged = self.file("merged");
+            let mut mergecap = command("mergecap");
+            mergecap.args(["-F", "pcap", "-w"]).arg(&merged).args(&parts);
+            run("mergecap", mergecap);
+            parts.iter().for_each(|part| fs::remove_file(part).unwrap());
+            parts = vec![merged];
         }
-        let all = self.file("all");
-        let mut mergecap = command("mergecap");
-        mergecap.args(["-F", "pcap", "-w"]).arg(&all).args(files);
-        run("mergecap", mergecap);
+        let all = only(&parts[0], &[], self.file("all"));
+        fs::remove_file(&parts[0]).unwrap();
         all
     }
 
@@ -83,12 +87,13 @@ impl Links {
         } else {
             tells(parts::at(upstream).into_iter().collect()).then_some(upstream)
         };
-        let link = only(&all, &[port.unwrap_or(listen)], self.file("link"));
-        let order = begun(&link, port.unwrap_or(listen));
+        let link_file = only(&all, &[port.unwrap_or(listen)], self.file("link"));
+        let order = begun(&link_file, port.unwrap_or(listen));
         let numbers = order.into_iter().zip(1..).collect();
         let (port, readable) = (port.unwrap_or(listen), port.is_some());
         let read = |capture: &Path| if READS_PACKETS { report(capture, keys) } else { Value::Null };
-        FromPackets { link: read(&link), all: read(&all), numbers, behind: port != listen, readable }
+        let (link, of_all) = (read(&link_file), read(&all));
+        FromPackets { link, all: of_all, files: [link_file, all], numbers, behind: port != listen, readable }
     }
 }
 
@@ -98,6 +103,8 @@ pub(crate) struct FromPackets {
     pub(crate) link: Value,
     /// From all links.
     pub(crate) all: Value,
+    /// The captures of the link and of all links.
+    pub(crate) files: [PathBuf; 2],
     /// The number of each connection of the link, by the port that it came from.
     numbers: BTreeMap<u16, u64>,
     /// The link is the one behind authtap.

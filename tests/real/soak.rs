@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
+use std::fs;
 use std::io::Write as _;
 use std::ops::AddAssign;
 use std::path::PathBuf;
@@ -184,10 +185,21 @@ impl Ground {
         if let Some(haproxy) = behind {
             haproxy.stop();
         }
-        let tally = judge(&name, cases, &statuses, &diagnosis);
+        let mut tally = judge(&name, cases, &statuses, &diagnosis);
+        tally += judge_packets(&name, &diagnosis);
+        for capture in &diagnosis.from_packets.files {
+            tally.captured += fs::metadata(capture).unwrap().len();
+            fs::remove_file(capture).unwrap();
+        }
         say(&format!("{name}: {tally}"));
         tally
     }
+}
+
+/// The findings above `info`, but for those that are true of the rig.
+pub(crate) fn worries(report: &Value) -> impl Iterator<Item = &Value> {
+    let told = report["findings"].as_array().unwrap_or_else(|| panic!("no findings in {report:#}")).iter();
+    told.filter(|f| f["severity"] != "info" && !TRUE_OF_THE_RIG.contains(&f["slug"].as_str().unwrap()))
 }
 
 /// Everybody was let in, authtap saw it, and has nothing to say about it that would worry anyone.
@@ -207,9 +219,11 @@ fn judge(name: &str, cases: &[&Case], statuses: &[u16], diagnosis: &Diagnosis) -
             tally.told.insert(slug.to_owned());
         } else if TRUE_OF_THE_RIG.contains(&slug) {
             tally.of_the_rig.insert(slug.to_owned());
-        } else {
-            tally.worries.entry(slug.to_owned()).or_default().push((name.to_owned(), finding.clone()));
         }
+    }
+    for finding in worries(report) {
+        let slug = finding["slug"].as_str().unwrap().to_owned();
+        tally.worries.entry(slug).or_default().push((name.to_owned(), finding.clone()));
     }
     let mut must = |holds: bool, else_wrong: String| {
         if !holds {
@@ -236,6 +250,31 @@ fn judge(name: &str, cases: &[&Case], statuses: &[u16], diagnosis: &Diagnosis) -
     tally
 }
 
+/// The packets of the same run: as many requests and logons, and nothing to worry about on any link.
+fn judge_packets(name: &str, diagnosis: &Diagnosis) -> Tally {
+    let (packets, mut tally) = (&diagnosis.from_packets, Tally::default());
+    if !packets.read() {
+        return tally;
+    }
+    for (view, report) in [("from the link", &packets.link), ("from all links", &packets.all)] {
+        for finding in worries(report) {
+            let slug = finding["slug"].as_str().unwrap().to_owned();
+            tally.worries.entry(slug).or_default().push((format!("{name}, {view}"), finding.clone()));
+        }
+    }
+    let of = |report: &Value| (report["exchanges"].clone(), report["handshakes"]["authenticated"].clone());
+    let (live, link) = (of(&diagnosis.report), of(&packets.link));
+    if packets.readable {
+        tally.opened = 1;
+        if live != link {
+            tally.wrong.push(format!("{name}: requests and logons are {live:?} live, {link:?} from the link"));
+        }
+    } else if link != (0.into(), 0.into()) {
+        tally.wrong.push(format!("{name}: {link:?} from a link that cannot be opened"));
+    }
+    tally
+}
+
 /// What was asserted about, for whoever reads the output.
 #[derive(Default)]
 struct Tally {
@@ -243,6 +282,10 @@ struct Tally {
     requests: u64,
     connections: u64,
     logons: u64,
+    /// Bytes of captures.
+    captured: u64,
+    /// Set-ups whose link could be read from its packets.
+    opened: u64,
     /// The findings at `info`, which are allowed.
     told: BTreeSet<String>,
     /// Those of `TRUE_OF_THE_RIG`.
@@ -255,7 +298,7 @@ struct Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { requests, connections, logons, worries, .. } = self;
+        let Self { requests, connections, logons, captured, opened, worries, .. } = self;
         let above: usize = worries.values().map(Vec::len).sum();
         write!(f, "{requests} requests, {connections} connections, {logons} logons, {above} findings above info")?;
         write!(f, " ({} info", self.told.len())?;
@@ -265,7 +308,7 @@ impl fmt::Display for Tally {
         for slug in &self.of_the_rig {
             write!(f, "; {slug}, which is true of the rig")?;
         }
-        f.write_str(")")
+        write!(f, "; captures of {captured} bytes, {opened} of the links opened)")
     }
 }
 
@@ -275,6 +318,8 @@ impl AddAssign for Tally {
         self.requests += other.requests;
         self.connections += other.connections;
         self.logons += other.logons;
+        self.captured += other.captured;
+        self.opened += other.opened;
         self.told.extend(other.told);
         self.of_the_rig.extend(other.of_the_rig);
         for (slug, findings) in other.worries {

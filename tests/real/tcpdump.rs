@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdout, Command};
+use std::process::ChildStdout;
 use std::sync::mpsc::{Receiver, channel};
 
 use crate::process::{DEADLINE, Process, command, is_root, run};
@@ -17,6 +17,9 @@ pub(crate) struct Tcpdump {
     /// Hears of it when the marker is on file.
     complete: Receiver<()>,
 }
+
+/// Bytes that fill the block of packets that the kernel is at.
+const FILLING: usize = 600_000;
 
 /// A datagram that goes out last: once tcpdump has written it, it has written everything before it.
 struct Marker {
@@ -34,10 +37,10 @@ impl Tcpdump {
         if !is_root() {
             program.args(["-n", "tcpdump"]);
         }
-        // Each packet is delivered, and written, as soon as it comes; the ring has place for a thousand of the largest.
-        program.args(["-i", "lo", "--immediate-mode", "-U", "-s", "0", "-B", "65536"]);
+        // 64 MiB are more than any scenario sends. (With --immediate-mode each packet would take the place of the largest.)
+        program.args(["-i", "lo", "-U", "-s", "0", "-B", "65536"]);
         // Without the user of its own that some distributions give it: ended with the test, it must not have changed.
-        program.args(["-Z", "root", "-w", "-"]).arg(filter(ports, Some(own)));
+        program.args(["-Z", "root", "-w", "-"]).arg(format!("{} or udp port {own}", filter(ports)));
         let (sender, complete) = channel();
         let (out, text) = (File::create(&file).unwrap(), marker.text.clone());
         // What goes wrong there the test hears of by the marker that never comes.
@@ -55,10 +58,16 @@ impl Tcpdump {
         Self { process, file, marker, complete }
     }
 
-    /// Ends it when all that was sent so far is on file, and insists that nothing is missing.
+    /// Ends it when all that was sent so far is on file, and insists that nothing is missing. The file ends with the datagrams
+    /// that this takes; [`only`] leaves them out.
     pub(crate) fn stop(self) -> PathBuf {
         let Self { process, file, marker, complete } = self;
-        marker.socket.send_to(&marker.text, marker.socket.local_addr().unwrap()).unwrap();
+        let to = marker.socket.local_addr().unwrap();
+        marker.socket.send_to(&marker.text, to).unwrap();
+        // The kernel hands packets over in blocks of 256 KiB, or after a second: this fills the marker's block.
+        for _ in 0..FILLING / 1_000 {
+            marker.socket.send_to(&[0; 1_000], to).unwrap();
+        }
         complete.recv_timeout(DEADLINE).unwrap_or_else(|_| panic!("tcpdump did not write its marker"));
         let ended = process.stop("INT");
         let dropped = ended.stderr.lines().filter(|line| line.contains("dropped by"));
@@ -92,15 +101,15 @@ fn copy_until(mut from: ChildStdout, mut file: File, text: &[u8], found: impl Fn
     }
 }
 
-fn filter(ports: &[u16], marker: Option<u16>) -> String {
-    let ports = ports.iter().map(|port| format!("tcp port {port}"));
-    ports.chain(marker.map(|port| format!("udp port {port}"))).collect::<Vec<_>>().join(" or ")
+fn filter(ports: &[u16]) -> String {
+    ports.iter().map(|port| format!("tcp port {port}")).collect::<Vec<_>>().join(" or ")
 }
 
-/// What a capture holds of some TCP ports, in a capture of its own.
+/// What a capture holds of some TCP ports, or of all when none is named, in a capture of its own.
 pub(crate) fn only(capture: &Path, ports: &[u16], to: PathBuf) -> PathBuf {
-    let mut tcpdump = Command::new("tcpdump");
-    tcpdump.arg("-r").arg(capture).args(["-w", "-"]).arg(filter(ports, None));
+    let mut tcpdump = command("tcpdump");
+    tcpdump.arg("-r").arg(capture).args(["-w", "-"]);
+    tcpdump.arg(if ports.is_empty() { "tcp".to_owned() } else { filter(ports) });
     let done = tcpdump.stdout(File::create(&to).unwrap()).output().unwrap();
     assert!(done.status.success(), "tcpdump -r: {}", String::from_utf8_lossy(&done.stderr));
     to
