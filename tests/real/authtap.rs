@@ -143,13 +143,6 @@ impl Diagnosis {
             .unwrap_or_else(|| panic!("no connection_open has upstream_local {peer}"))
     }
 
-    /// The event that opened the connection with authtap's `number`.
-    pub(crate) fn opened(&self, number: u64) -> &Value {
-        let opened =
-            self.events.iter().find(|event| event["type"] == "connection_open" && event["connection"] == number);
-        opened.unwrap_or_else(|| panic!("no connection_open of {number}"))
-    }
-
     /// Nothing wrong was found, every handshake held together, and authtap says so.
     pub(crate) fn assert_healthy(&self) {
         assert_eq!(self.found(), BTreeSet::new(), "a healthy logon was called broken; the report:\n{:#}", self.report);
@@ -162,5 +155,6 @@ impl Diagnosis {
         for outcome in ["rejected", "broken", "abandoned"] {
             assert_eq!(self.handshakes(outcome), 0, "a handshake counts as {outcome}; the report:\n{:#}", self.report);
         }
+        self.from_packets.assert_healthy(&self.report);
     }
 }

@@ -6,23 +6,14 @@ use std::path::Path;
 use crate::authtap::Authtap;
 use crate::clients::{curl, requests_gssapi, requests_ntlm, statuses_of};
 use crate::parts;
-use crate::process::{command, run};
 use crate::rig::{ALICE, Apache, Kdc, NtlmServer, Recorder, Rig, Transport};
+use crate::tshark;
 
 /// How many requests tshark sees in a capture, by the port that they go to.
 fn requests(rig: &Rig, capture: &Path, ports: &[u16]) -> BTreeMap<u16, usize> {
-    let mut tshark = command("tshark");
-    tshark.arg("-r").arg(capture).args(["-Y", "http.request", "-T", "fields", "-e", "tcp.dstport"]);
-    for port in ports {
-        tshark.args(["-d", &format!("tcp.port=={port},{}", if rig.tls() { "tls" } else { "http" })]);
-    }
-    if rig.tls() {
-        tshark.args(["-o", &format!("tls.keylog_file:{}", rig.keys().display())]);
-    }
-    tshark.env("HOME", rig.path(""));
     let mut seen = BTreeMap::new();
-    for line in run("tshark", tshark).stdout.lines() {
-        *seen.entry(line.parse().unwrap()).or_default() += 1;
+    for (_, to) in tshark::requests(capture, ports, rig.tls().then(|| rig.keys()).as_deref()) {
+        *seen.entry(to).or_default() += 1;
     }
     seen
 }

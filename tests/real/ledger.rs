@@ -159,7 +159,9 @@ impl Ledger {
             let in_link = findings(&packets.link);
             let (wanted, found) = (from_the_link(expected, &live, diagnosis), lines(expected, &in_link));
             must(
-                wanted == found && same_severities(&live, &in_link),
+                wanted == found
+                    && same_severities(&live, &in_link)
+                    && same_places(expected, &live, &in_link, diagnosis),
                 format!("from the link, instead of {}: {:#}", list(&wanted), packets.link),
             );
             row["link"] = json!(without_chance(expected, &found));
@@ -202,18 +204,15 @@ fn wanted(expected: &[Expected], live: &[Finding], which: impl Fn(&Expected) -> 
     those.map(|e| line(e.basis, e.slug, e.root, e.connections)).collect()
 }
 
-/// The link tells what was told live, its connections numbered by their first packets.
+/// The link tells what was told live, of the same connections. Clients that come one after the other have the same numbers there.
 fn from_the_link(expected: &[Expected], live: &[Finding], diagnosis: &Diagnosis) -> BTreeSet<String> {
     let packets = &diagnosis.from_packets;
     if !packets.readable {
         return BTreeSet::new();
     }
     let of_live_alone = |f: &Finding| expected.iter().any(|e| e.told == Told::Live && e.is(f));
-    let renumbered = live.iter().filter(|f| !of_live_alone(f)).map(|f| Finding {
-        connections: f.connections.iter().map(|number| packets.number(diagnosis.opened(*number))).collect(),
-        ..f.clone()
-    });
-    let mut all = lines(expected, &renumbered.collect::<Vec<_>>());
+    let told: Vec<_> = live.iter().filter(|f| !of_live_alone(f)).cloned().collect();
+    let mut all = lines(expected, &told);
     all.extend(wanted(expected, live, |e| e.told == Told::Captured));
     all
 }
@@ -237,6 +236,23 @@ fn lines(expected: &[Expected], found: &[Finding]) -> BTreeSet<String> {
         line(&f.basis, &f.slug, f.root.as_deref(), (!anywhere).then_some(f.connections.as_slice()))
     };
     found.iter().map(of).collect()
+}
+
+/// Where the run decides which connections a finding is told of, they are those that were told live.
+fn same_places(expected: &[Expected], live: &[Finding], link: &[Finding], diagnosis: &Diagnosis) -> bool {
+    let anywhere =
+        |f: &&Finding| expected.iter().any(|e| e.connections.is_none() && e.told == Told::Everywhere && e.is(f));
+    let told: Vec<_> = live.iter().filter(anywhere).collect();
+    if told.is_empty() {
+        return true;
+    }
+    let numbers = diagnosis.from_packets.numbers(&diagnosis.events);
+    told.into_iter().all(|told| {
+        let places: BTreeSet<_> = told.connections.iter().map(|number| numbers.get(number).copied()).collect();
+        let same = |f: &&Finding| (&f.slug, &f.basis, &f.root) == (&told.slug, &told.basis, &told.root);
+        let found = link.iter().find(same).map(|f| f.connections.iter().copied().map(Some).collect());
+        found == Some(places)
+    })
 }
 
 fn same_severities(live: &[Finding], link: &[Finding]) -> bool {

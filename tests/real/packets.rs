@@ -14,10 +14,12 @@ use serde_json::Value;
 use crate::authtap::report;
 use crate::parts;
 use crate::process::{command, run};
-use crate::tcpdump::{Tcpdump, begun, only};
+use crate::soak::worries;
+use crate::tcpdump::{Tcpdump, only};
+use crate::tshark::requests;
 
 /// `authtap report` reads packet captures.
-const READS_PACKETS: bool = false;
+const READS_PACKETS: bool = true;
 
 /// The parts that write their TLS secrets into the file that `SSLKEYLOGFILE` names. Java, nginx and HAProxy do not.
 const TELLS_KEYS: [&str; 11] = [
@@ -88,12 +90,11 @@ impl Links {
             tells(parts::at(upstream).into_iter().collect()).then_some(upstream)
         };
         let link_file = only(&all, &[port.unwrap_or(listen)], self.file("link"));
-        let order = begun(&link_file, port.unwrap_or(listen));
-        let numbers = order.into_iter().zip(1..).collect();
         let (port, readable) = (port.unwrap_or(listen), port.is_some());
         let read = |capture: &Path| if READS_PACKETS { report(capture, keys) } else { Value::Null };
         let (link, of_all) = (read(&link_file), read(&all));
-        FromPackets { link, all: of_all, files: [link_file, all], numbers, behind: port != listen, readable }
+        let keys = keys.map(ToOwned::to_owned);
+        FromPackets { link, all: of_all, files: [link_file, all], port, behind: port != listen, keys, readable }
     }
 }
 
@@ -105,10 +106,11 @@ pub(crate) struct FromPackets {
     pub(crate) all: Value,
     /// The captures of the link and of all links.
     pub(crate) files: [PathBuf; 2],
-    /// The number of each connection of the link, by the port that it came from.
-    numbers: BTreeMap<u16, u64>,
+    /// Where the link's connections go to.
+    port: u16,
     /// The link is the one behind authtap.
     behind: bool,
+    keys: Option<PathBuf>,
     /// Whether the link could be opened, where it is TLS.
     pub(crate) readable: bool,
 }
@@ -119,10 +121,36 @@ impl FromPackets {
         READS_PACKETS
     }
 
-    /// The number that a connection has in the link, by its `connection_open` of the live capture.
-    pub(crate) fn number(&self, opened: &Value) -> u64 {
-        let end = &opened[if self.behind { "upstream_local" } else { "client" }];
-        let port = end.as_str().and_then(|end| end.rsplit(':').next()?.parse().ok());
-        *port.and_then(|port: u16| self.numbers.get(&port)).unwrap_or_else(|| panic!("not in the capture: {opened:#}"))
+    /// The link tells as many requests and logons as authtap did live, and neither capture anything to worry about.
+    pub(crate) fn assert_healthy(&self, live: &Value) {
+        if !self.read() {
+            return;
+        }
+        for report in [&self.link, &self.all] {
+            assert_eq!(worries(report).count(), 0, "packets of a healthy logon were called broken: {report:#}");
+        }
+        assert!(self.readable, "nobody tells the keys of this link");
+        let of =
+            |report: &Value| [&report["connections"], &report["exchanges"], &report["handshakes"]].map(Clone::clone);
+        assert_eq!(of(&self.link), of(live), "{:#}", self.link);
+    }
+
+    /// The number that each connection of the live capture has in that of the link: they are numbered by their first requests,
+    /// and of clients that come at once another one may have been accepted first.
+    pub(crate) fn numbers(&self, events: &[Value]) -> BTreeMap<u64, u64> {
+        let mut order: Vec<u16> = Vec::new();
+        for (from, _) in requests(&self.files[0], &[self.port], self.keys.as_deref()) {
+            if !order.contains(&from) {
+                order.push(from);
+            }
+        }
+        let end = if self.behind { "upstream_local" } else { "client" };
+        let opened = events.iter().filter(|event| event["type"] == "connection_open");
+        let numbers = opened.filter_map(|opened| {
+            let port: u16 = opened[end].as_str()?.rsplit(':').next()?.parse().ok()?;
+            let place = order.iter().position(|from| *from == port)?;
+            Some((opened["connection"].as_u64()?, place as u64 + 1))
+        });
+        numbers.collect()
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ChildStdout;
 use std::sync::mpsc::{Receiver, channel};
 
-use crate::process::{DEADLINE, Process, command, is_root, run};
+use crate::process::{DEADLINE, Process, command, is_root};
 
 /// A capture that goes on until it is stopped. Dropped, as when a test panics, it ends as all programs of the rig do.
 pub(crate) struct Tcpdump {
@@ -113,18 +113,4 @@ pub(crate) fn only(capture: &Path, ports: &[u16], to: PathBuf) -> PathBuf {
     let done = tcpdump.stdout(File::create(&to).unwrap()).output().unwrap();
     assert!(done.status.success(), "tcpdump -r: {}", String::from_utf8_lossy(&done.stderr));
     to
-}
-
-/// The client's port of each connection to `port`, in the order in which they were begun.
-pub(crate) fn begun(capture: &Path, port: u16) -> Vec<u16> {
-    let mut tcpdump = command("tcpdump");
-    tcpdump.args(["-n", "-q", "-r"]).arg(capture);
-    tcpdump.arg(format!("tcp dst port {port} and tcp[tcpflags] & (tcp-syn|tcp-ack) == tcp-syn"));
-    let said = run("tcpdump -r", tcpdump).stdout;
-    // 12:00:00.000000 IP 127.0.0.1.40000 > 127.0.0.1.8080: tcp 0
-    let ports = said.lines().map(|line| {
-        let from = line.split(" > ").next().and_then(|from| from.rsplit('.').next());
-        from.and_then(|port| port.parse().ok()).unwrap_or_else(|| panic!("no port in {line:?}"))
-    });
-    ports.collect()
 }

@@ -1,10 +1,11 @@
-//! tshark's reading of NTLM and Kerberos in HTTP: names, flags, types, against ours.
+//! tshark's reading of NTLM and Kerberos in HTTP: names, flags, types, against ours; and the requests that it sees in a capture.
 //!
-//! tshark is given packets of our making (IPv4, TCP, one HTTP head each) that hold real tokens, so that no privilege to
+//! For tokens tshark is given packets of our making (IPv4, TCP, one HTTP head each) that hold real tokens, so that no privilege to
 //! capture is needed. Tokens of one connection stay on one: it knows a NegTokenResp only where it saw the NegTokenInit.
 
 use std::collections::HashMap;
 use std::fs;
+use std::path::Path;
 
 use authtap::model::auth::Ntlm;
 use serde_json::Value;
@@ -12,6 +13,34 @@ use serde_json::Value;
 use crate::oracle::Seen;
 use crate::process::{command, run};
 use crate::rig::Rig;
+
+/// The ports of each request in a capture, from and to, in the order of the packets; `keys` open TLS.
+pub(crate) fn requests(capture: &Path, ports: &[u16], keys: Option<&Path>) -> Vec<(u16, u16)> {
+    let mut tshark = command("tshark");
+    tshark.arg("-r").arg(capture).args([
+        "-Y",
+        "http.request",
+        "-T",
+        "fields",
+        "-e",
+        "tcp.srcport",
+        "-e",
+        "tcp.dstport",
+    ]);
+    for port in ports {
+        tshark.args(["-d", &format!("tcp.port=={port},{}", if keys.is_some() { "tls" } else { "http" })]);
+    }
+    if let Some(keys) = keys {
+        tshark.args(["-o", &format!("tls.keylog_file:{}", keys.display())]);
+    }
+    tshark.env("HOME", capture.parent().unwrap());
+    let said = run("tshark", tshark).stdout;
+    let ports = said.lines().map(|line| {
+        let (from, to) = line.split_once('\t').unwrap();
+        (from.parse().unwrap(), to.parse().unwrap())
+    });
+    ports.collect()
+}
 
 /// Gives how many tokens held something that both read.
 pub(crate) fn compare(rig: &Rig, seen: &[Seen]) -> usize {
