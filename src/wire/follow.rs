@@ -89,6 +89,15 @@ impl Follow {
         }
     }
 
+    /// `n` bytes of a direction were not seen; whether it can go on without them ([`Http1::skip`]). HTTP/2 cannot: its
+    /// compression of heads needs all that came before.
+    pub fn skip(&mut self, from_client: bool, at: Stamp, n: u64, pool: &mut Pool, out: &mut impl Out) -> bool {
+        match &mut self.kind {
+            Kind::Http1(http, _) => http.skip(from_client, at, n, pool, out),
+            Kind::Http2(_) => n == 0,
+        }
+    }
+
     /// The client sent its FIN: no more requests.
     pub fn client_end(&mut self, at: Stamp, pool: &mut Pool, out: &mut impl Out) {
         if let Kind::Http1(http, _) = &mut self.kind {

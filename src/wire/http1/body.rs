@@ -88,6 +88,31 @@ impl Body {
             }
         }
     }
+
+    /// Goes on as if `n` bytes of content had come; `false`, and nothing done, when not all of them can be content. The
+    /// body is complete when `self` is [`Body::None`] afterwards.
+    pub(super) const fn skip(&mut self, n: u64) -> bool {
+        match self {
+            Self::UntilClose => true,
+            Self::Length(left) if n < *left => {
+                *left = left.saturating_sub(n);
+                true
+            }
+            Self::Length(left) if n == *left => {
+                *self = Self::None;
+                true
+            }
+            Self::Chunked(Chunk::Data(left)) if n < *left => {
+                *left = left.saturating_sub(n);
+                true
+            }
+            Self::Chunked(Chunk::Data(left)) if n == *left => {
+                *self = Self::Chunked(Chunk::DataEnd);
+                true
+            }
+            Self::None | Self::Length(_) | Self::Chunked(_) => false,
+        }
+    }
 }
 
 impl Chunk {

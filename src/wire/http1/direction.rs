@@ -69,6 +69,19 @@ impl Direction {
         }
     }
 
+    /// Goes on behind `n` bytes that were not seen, if all of them are content; whether the message is complete then.
+    pub(super) fn skip(&mut self, n: u64) -> Option<bool> {
+        let done = match &mut self.state {
+            State::Body(body) => body.skip(n).then_some(*body == Body::None)?,
+            // The server read none of it, whatever it was.
+            State::Refused => false,
+            State::Head(_) | State::Connect(_) => return None,
+        };
+        self.content = self.content.saturating_add(n);
+        self.offset = self.offset.saturating_add(n);
+        Some(done)
+    }
+
     /// A fault `distance` bytes behind the current offset.
     pub(super) fn fault(&self, side: Side, distance: i64, why: String) -> Fault {
         Fault { side, offset: self.offset.saturating_add_signed(distance), why }

@@ -9,6 +9,8 @@ mod body;
 pub(super) mod direction;
 mod framing;
 pub mod head;
+#[cfg(test)]
+mod holes;
 pub(super) mod interest;
 #[cfg(test)]
 mod moments;
@@ -106,6 +108,16 @@ impl Http1 {
                 Err(fault) => return self.blind(fault, pool, out),
             }
         }
+    }
+
+    /// `n` bytes of a direction were not seen. `true`: all of them are content of a body whose end stays known, or nothing
+    /// is followed any more; they count as if they had come, and a copy of that body ends before them. `false`: nobody
+    /// can say where the next message begins, so nothing more may be given to this connection.
+    pub fn skip(&mut self, from_client: bool, at: Stamp, n: u64, pool: &mut Pool, out: &mut impl Out) -> bool {
+        if self.phase == Phase::Over || n == 0 {
+            return true;
+        }
+        if from_client { self.skip_request(at, n, pool, out) } else { self.skip_response(at, n, pool, out) }
     }
 
     /// The client sent its FIN: no more requests.

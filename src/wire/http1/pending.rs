@@ -64,6 +64,8 @@ pub(in crate::wire) struct Pending {
     pub(in crate::wire) told: bool,
     /// Its response's body is copied: told, and a refusal.
     pub(in crate::wire) copied: bool,
+    /// The copy ends here: what follows it was not seen.
+    cut: bool,
 }
 
 impl Pending {
@@ -92,6 +94,7 @@ impl Pending {
             answered: false,
             told: false,
             copied: false,
+            cut: false,
         }
     }
 
@@ -154,8 +157,16 @@ impl Pending {
 
     /// More content of the response, kept up to [`COPIED`] bytes.
     pub(in crate::wire) fn copy(&mut self, content: &[u8]) {
+        if self.cut {
+            return;
+        }
         let room = COPIED.saturating_sub(self.buffer.len());
         self.buffer.extend_from_slice(content.get(..room).unwrap_or(content));
+    }
+
+    /// Content of the response was not seen: nothing is copied from here on.
+    pub(in crate::wire) const fn cut_copy(&mut self) {
+        self.cut = true;
     }
 
     /// The end for the observer, `at` unless the response ended before. The copy of the body goes with it.

@@ -54,6 +54,22 @@ impl Http1 {
         }
     }
 
+    /// Bytes of the client were not seen; whether all of them are content.
+    pub(super) fn skip_request(&mut self, at: Stamp, n: u64, pool: &mut Pool, out: &mut impl Out) -> bool {
+        let Some(done) = self.client.skip(n) else {
+            return false;
+        };
+        if matches!(self.client.state, State::Body(_)) {
+            if let Some(last) = self.queue.last() {
+                last.request_body(at);
+            }
+            if done {
+                self.request_ended(at, pool, out);
+            }
+        }
+        true
+    }
+
     /// A request's head is whole.
     fn request_head(&mut self, at: Stamp, head: Head<'_>, pool: &mut Pool, out: &mut impl Out) -> Result<(), Fault> {
         let length = head.bytes().len();

@@ -49,6 +49,22 @@ impl Http1 {
         }
     }
 
+    /// Bytes of the upstream were not seen; whether all of them are content.
+    pub(super) fn skip_response(&mut self, at: Stamp, n: u64, pool: &mut Pool, out: &mut impl Out) -> bool {
+        let Some(done) = self.upstream.skip(n) else {
+            return false;
+        };
+        if let Some(first) = self.queue.first() {
+            first.response_body(at);
+            first.cut_copy();
+        }
+        if done {
+            self.upstream.state = State::default();
+            self.response_ended(at, pool, out);
+        }
+        true
+    }
+
     /// A response's head is whole.
     fn response_head(&mut self, at: Stamp, head: &[u8], pool: &mut Pool, out: &mut impl Out) -> Result<(), Fault> {
         let fault =
