@@ -34,6 +34,7 @@ mod http2;
 mod logons;
 mod moments;
 mod oracle;
+mod packet_streams;
 #[path = "../it/token/pyspnego.rs"]
 mod peer;
 mod rig_itself;
