@@ -3,9 +3,12 @@
 use authtap::finding::{Engine, Settings};
 use authtap::model::auth::{AuthField, Token};
 use authtap::model::event::{ConnectionClose, ConnectionOpen, Event, Exchange, Gap, GapWhat, Times, What};
+use authtap::model::frame::Frame;
 use authtap::model::http::{Request, Response};
 use authtap::model::transport::{Addresses, By, End, How};
 use authtap::model::{ConnectionId, Stamp, TapId};
+use authtap::packet::tcp::{self, FlowId, Happening, Listen, Tcp, Wanted};
+use authtap::packet::{Segment, When};
 use authtap::report::join::{Captures, paragraphs};
 use authtap::token::{self, Key, redact};
 use authtap::wire::follow::Follow;
@@ -359,4 +362,86 @@ pub fn lookup(data: &[u8]) {
     let query = String::from_utf8_lossy(data);
     assert!(authtap::iis::code::lookup(&query).len() < 512);
     assert!(authtap::iis::code::suggest(&query).len() <= 5);
+}
+
+/// What TCP reassembly told: for each connection whether it is over, and for each direction whether it has ended and which
+/// byte comes next, as a byte is its own sequence number.
+#[derive(Default)]
+struct Streams {
+    flows: Vec<(bool, [bool; 2], [Option<u8>; 2])>,
+    /// Only ends are wanted of every such connection; zero for none.
+    ends_of: u64,
+}
+
+impl Listen for Streams {
+    fn heard(&mut self, flow: FlowId, _when: When, what: Happening<'_>) -> Wanted {
+        let ends_only = self.ends_of > 0 && flow.0.is_multiple_of(self.ends_of);
+        let place = usize::try_from(flow.0).expect("few");
+        if let Happening::Opened(_) = what {
+            assert_eq!(place, self.flows.len(), "connections are not in order");
+            self.flows.push(Default::default());
+        }
+        let (over, ended, next) = &mut self.flows[place];
+        assert!(!*over, "after the end of {flow:?}: {what:?}");
+        let side = |end| usize::from(end == tcp::End::Second);
+        match what {
+            Happening::Opened(_) => {}
+            Happening::Bytes(end, bytes) => {
+                assert!(!bytes.is_empty() && !ended[side(end)] && !ends_only, "{flow:?}: {what:?}");
+                for byte in bytes {
+                    let expected = next[side(end)].replace(byte.wrapping_add(1)).unwrap_or(*byte);
+                    assert_eq!(*byte, expected, "{flow:?}: not the next byte");
+                }
+            }
+            Happening::Missing(end, n) => {
+                assert!(n > 0 && n < 1 << 33 && !ended[side(end)] && !ends_only, "{flow:?}: {what:?}");
+                let next = &mut next[side(end)];
+                *next = next.map(|next| next.wrapping_add(n.to_le_bytes()[0]));
+            }
+            Happening::Fin(end) => assert!(!std::mem::replace(&mut ended[side(end)], true), "{flow:?}: {what:?} twice"),
+            Happening::Closed => {
+                assert_eq!(*ended, [true, true], "{flow:?}: closed and not ended");
+                *over = true;
+            }
+            Happening::Reset(_) | Happening::Forgotten => *over = true,
+        }
+        if ends_only { Wanted::Ends } else { Wanted::Bytes }
+    }
+}
+
+/// TCP segments of a capture, ten bytes each: what is told is in order, once, and as long as what is missing says.
+pub fn packet_tcp(data: &[u8]) {
+    let (first, rest) = data.split_first().map_or((0, data), |(first, rest)| (*first, rest));
+    let (mut tcp, mut streams) = (Tcp::default(), Streams { ends_of: u64::from(first & 3), ..Streams::default() });
+    let mut at = Stamp(0);
+    for (number, record) in (1..).zip(rest.as_chunks::<10>().0) {
+        let [flags, which, s1, s2, a1, a2, length, times, cut, time] = *record;
+        // Near numbers mostly, and all of the 32 bits now and then.
+        let far = |number: u16, far: bool| if far { u32::from(number) << 16 } else { u32::from(number) };
+        let sequence = far(u16::from_be_bytes([s1, s2]), which & 0x40 != 0);
+        let acknowledged = far(u16::from_be_bytes([a1, a2]), which & 0x80 != 0);
+        let ends = [([192, 0, 2, 1], 50_000 + u16::from(which & 3)).into(), ([198, 51, 100, 7], 80).into()];
+        let [from, to] = if flags & 1 == 0 { ends } else { [ends[1], ends[0]] };
+        let syn = flags & 0x0e == 2;
+        let [low, ..] = sequence.wrapping_add(u32::from(syn)).to_le_bytes();
+        let length = usize::from(length) << (times & 3);
+        let payload: Vec<u8> = (0..length).map(|n| low.wrapping_add(n.to_le_bytes()[0])).collect();
+        let segment = Segment {
+            from,
+            to,
+            sequence,
+            acknowledged: (flags & 0x10 != 0).then_some(acknowledged),
+            syn,
+            fin: flags & 0xe0 == 0x20,
+            rst: flags & 0xe0 == 0x40,
+            payload: &payload,
+            cut: if flags & 0xe0 == 0x60 { u32::from(cut) << (times >> 2 & 31) } else { 0 },
+        };
+        at = Stamp(at.0 + (i64::from(time) - 16) * 10_000);
+        tcp.segment(When { at, frame: Frame { file: 0, number } }, &segment, &mut streams);
+        assert!(tcp.flows() <= 4, "{} connections of four pairs", tcp.flows());
+        assert!(tcp.buffered() <= 4 * tcp::MAX_WAITING, "{} bytes wait", tcp.buffered());
+    }
+    tcp.finish(When { at, frame: Frame { file: 0, number: 0 } }, &mut streams);
+    assert_eq!((tcp.flows(), tcp.buffered()), (0, 0), "something stayed");
 }

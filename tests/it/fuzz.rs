@@ -13,7 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 type Oracle = fn(&[u8]);
 
 /// Every oracle, by the name of its target.
-const ORACLES: [(&str, Oracle); 11] = [
+const ORACLES: [(&str, Oracle); 12] = [
     ("challenges", oracles::challenges),
     ("credentials", oracles::credentials),
     ("token", oracles::token),
@@ -25,6 +25,7 @@ const ORACLES: [(&str, Oracle); 11] = [
     ("log", oracles::log),
     ("join", oracles::join),
     ("lookup", oracles::lookup),
+    ("packet_tcp", oracles::packet_tcp),
 ];
 
 fn root() -> &'static Path {
