@@ -35,6 +35,9 @@ mod logons;
 mod moments;
 mod oracle;
 mod packet_streams;
+mod packet_files;
+#[path = "../it/packets/made.rs"]
+mod packets_made;
 #[path = "../it/token/pyspnego.rs"]
 mod peer;
 mod rig_itself;

@@ -21,6 +21,9 @@ const OBSOLETE: u32 = 2;
 const SIMPLE: u32 = 3;
 const ENHANCED: u32 = 6;
 const SECRETS: u32 = 0xa;
+/// Blocks that hold no packets and that Wireshark shows as frames all the same: journal entries of systemd, events of
+/// Sysdig (three versions), custom blocks (two kinds).
+const FRAMES: [u32; 6] = [0x9, 0x204, 0x216, 0x221, 0xbad, 0x4000_0bad];
 
 /// A section header or an interface's description is not longer, or it lies: their options are kept in a list.
 const OPTIONS: usize = 1024 * 1024;
@@ -70,7 +73,10 @@ impl Pcapng {
                 INTERFACE => self.interface(block, buffer.offset(), count).map(|()| None)?,
                 ENHANCED | OBSOLETE | SIMPLE => self.packet(kind, block, buffer.offset(), count),
                 SECRETS => self.secrets(block, buffer.offset(), count),
-                _ => None,
+                kind => {
+                    count.packets += u64::from(FRAMES.contains(&kind));
+                    None
+                }
             };
             let passed = buffer.pass(length);
             match found {

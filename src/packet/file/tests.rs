@@ -112,7 +112,7 @@ fn pcapng_of_every_kind_is_read() {
         let late = if order == Order::Little { 3600_i64.to_le_bytes() } else { 3600_i64.to_be_bytes() };
         blocks.interface(113, 0, &[(9, &[9]), (14, &late)]);
         blocks.interface(276, 0, &[(9, &[0x80 | 20])]);
-        blocks.block(0x0bad, b"unknown");
+        blocks.block(0x0bae, b"unknown");
         blocks.tls_secrets(b"CLIENT_RANDOM 00 11");
         blocks.enhanced(0, 5, &packets[0], &[(1, b"a comment of a packet"), (2, &[0; 4])]);
         blocks.enhanced(1, 7_000_001_999, &packets[1], &[]);

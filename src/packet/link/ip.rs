@@ -11,6 +11,8 @@ use etherparse::{
 use super::{Found, LIES, MOST_TAGS, Rest, tunnel};
 use crate::packet::Segment;
 
+/// Where the flags of a TCP header stand, the last that is needed of it.
+const FLAGS: usize = 13;
 const FRAGMENT: Found<'static> = Found::Unreadable("an IP fragment");
 
 /// An IP packet, whose version its first four bits tell.
@@ -111,9 +113,13 @@ fn tcp(ip: Inside, rest: Rest<'_>) -> Option<Found<'_>> {
     let header = match TcpHeaderSlice::from_slice(rest.bytes) {
         Ok(header) => header,
         Err(tcp::HeaderSliceError::Content(_)) => return Some(LIES),
-        // A short snap length may cut the options, which are not needed: the fixed part alone is a header too.
+        // A short snap length may cut the options, the checksum and the window, which are not needed: what stands before
+        // them is a header too.
         Err(tcp::HeaderSliceError::Len(_)) => {
-            let mut bytes: [u8; TcpHeader::MIN_LEN] = *rest.bytes.first_chunk()?;
+            let mut bytes = [0; TcpHeader::MIN_LEN];
+            let some = rest.bytes.get(..rest.bytes.len().min(bytes.len()))?;
+            bytes.get_mut(..some.len())?.copy_from_slice(some);
+            rest.bytes.get(FLAGS)?;
             bytes[12] = 5 << 4;
             fixed = bytes;
             TcpHeaderSlice::from_slice(&fixed).ok()?
