@@ -16,6 +16,10 @@ use authtap::wire::http1::head::RequestHead;
 use authtap::wire::http1::{Http1, Out, Pool};
 use authtap::wire::observation::{COPIED, Ended, Observation, RawExchange, Seen};
 
+#[path = "packet_file.rs"]
+mod packet_file;
+pub use packet_file::packet_file;
+
 const KEY: Key = Key([7; 16]);
 
 /// More faults than this would let a small input make a large event.

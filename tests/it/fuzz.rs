@@ -26,6 +26,7 @@ const ORACLES: [(&str, Oracle); 12] = [
     ("join", oracles::join),
     ("lookup", oracles::lookup),
     ("packet_tcp", oracles::packet_tcp),
+    ("packet_file", oracles::packet_file),
 ];
 
 fn root() -> &'static Path {
