@@ -38,6 +38,7 @@ mod packet_streams;
 mod packet_files;
 #[path = "../it/packets/made.rs"]
 mod packets_made;
+mod packet_tls;
 #[path = "../it/token/pyspnego.rs"]
 mod peer;
 mod rig_itself;

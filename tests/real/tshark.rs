@@ -143,6 +143,27 @@ fn pcap(seen: &[Seen]) -> Vec<u8> {
     file
 }
 
+/// A capture file (pcap, LINKTYPE_RAW) of connections to port 443: what each end sent, in order, true from the client.
+pub(crate) fn pcap_of_streams(streams: &[Vec<(bool, Vec<u8>)>]) -> Vec<u8> {
+    let mut file = [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 0x0004_0000, 101].map(u32::to_le_bytes).concat();
+    for (number, stream) in streams.iter().enumerate() {
+        let port = 40_000 + u16::try_from(number).unwrap();
+        let mut sent = [1_u32, 1];
+        for (client, bytes) in stream {
+            let (from, to) = if *client { (port, 443) } else { (443, port) };
+            let (mine, other) = if *client { (0, 1) } else { (1, 0) };
+            for piece in bytes.chunks(1460) {
+                let packet = packet(from, to, sent[mine], sent[other], piece);
+                sent[mine] += u32::try_from(piece.len()).unwrap();
+                let length = u32::try_from(packet.len()).unwrap();
+                file.extend([u32::try_from(number).unwrap(), 0, length, length].map(u32::to_le_bytes).concat());
+                file.extend(packet);
+            }
+        }
+    }
+    file
+}
+
 /// IPv4 (RFC 791 section 3.1) and TCP (RFC 9293 section 3.1) headers without options, checksums left zero.
 fn packet(from: u16, to: u16, sequence: u32, acknowledged: u32, payload: &[u8]) -> Vec<u8> {
     let length = u16::try_from(40 + payload.len()).unwrap();
