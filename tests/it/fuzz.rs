@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use proptest::prelude::*;
 
 type Oracle = fn(&[u8]);
 
@@ -25,8 +26,12 @@ const ORACLES: [(&str, Oracle); 12] = [
     ("log", oracles::log),
     ("join", oracles::join),
     ("lookup", oracles::lookup),
+<<<<<<< HEAD
     ("packet_tcp", oracles::packet_tcp),
     ("packet_file", oracles::packet_file),
+=======
+    ("packet_tls", oracles::packet_tls),
+>>>>>>> 14b62ee (A fuzz target holds TLS of captures to what was sent)
 ];
 
 fn root() -> &'static Path {
@@ -88,5 +93,17 @@ fn fixtures_hold() {
         for kind in [0x05, 0x85, 0x15, 0x06] {
             oracles::page(&[&[kind], body.as_slice()].concat());
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    /// Bytes of a capture are cut and damaged anyhow; what comes out of TLS must be what was sent, or nothing.
+    #[test]
+    fn tls_gives_what_was_sent(which: u8, damage: bool, steps in prop::collection::vec(any::<[u8; 3]>(), 0..60)) {
+        // Most often nothing is damaged, so that the whole connection is read.
+        let steps = steps.into_iter().map(|[what, a, b]| [if damage { what } else { what | 8 }, a, b]);
+        oracles::packet_tls(&[vec![which], steps.flatten().collect()].concat());
     }
 }

@@ -114,9 +114,9 @@ impl Session {
     }
 
     fn client_hello(&mut self, hello: &ClientHello) {
-        let anew = self.open;
         // After a HelloRetryRequest, which may be read before it, the second hello agrees with the first.
-        let retried = !anew && self.greeting.as_ref().is_some_and(|greeting| greeting.retried);
+        let retried = self.greeting.as_ref().is_some_and(|greeting| greeting.retried);
+        let anew = self.open && !retried;
         if hello.server_name.is_some() || !anew {
             self.facts.sni.clone_from(&hello.server_name);
         }

@@ -19,6 +19,8 @@ mod read;
 mod record;
 mod records;
 mod suite;
+#[cfg(test)]
+mod tests;
 mod why;
 
 use std::fmt;
@@ -128,6 +130,11 @@ impl Session {
     /// Whether an orderly end (close_notify) of that side was seen.
     pub const fn ended(&self, client: bool) -> bool {
         if client { self.client.ended } else { self.server.ended }
+    }
+
+    /// Bytes that are held, of either side, until more comes.
+    pub const fn footprint(&self) -> usize {
+        self.client.footprint() + self.server.footprint()
     }
 
     const fn side(&mut self, client: bool) -> &mut Direction {

@@ -146,6 +146,10 @@ impl Direction {
         left
     }
 
+    pub(super) const fn footprint(&self) -> usize {
+        self.buffer.capacity() + self.messages.capacity()
+    }
+
     /// Reads nothing of it any more.
     pub(super) fn darken(&mut self) {
         *self = Self { dark: true, ended: self.ended, begun: self.begun, ..Self::default() };
