@@ -8,8 +8,8 @@ use authtap::model::http::{Request, Response};
 use authtap::model::transport::{Addresses, By, End, How};
 use authtap::model::{ConnectionId, Stamp, TapId};
 use authtap::packet::tcp::{self, FlowId, Happening, Listen, Tcp, Wanted};
-use authtap::packet::{Segment, When};
 use authtap::packet::tls::{KeyLog, Reading, Session};
+use authtap::packet::{Segment, When};
 use authtap::report::join::{Captures, paragraphs};
 use authtap::token::{self, Key, redact};
 use authtap::wire::follow::Follow;
@@ -449,6 +449,7 @@ pub fn packet_tcp(data: &[u8]) {
     }
     tcp.finish(When { at, frame: Frame { file: 0, number: 0 } }, &mut streams);
     assert_eq!((tcp.flows(), tcp.buffered()), (0, 0), "something stayed");
+}
 
 /// TLS connections of `tests/data/tls`.
 const TLS: [&str; 7] = [

@@ -14,7 +14,7 @@ use proptest::prelude::*;
 type Oracle = fn(&[u8]);
 
 /// Every oracle, by the name of its target.
-const ORACLES: [(&str, Oracle); 12] = [
+const ORACLES: [(&str, Oracle); 14] = [
     ("challenges", oracles::challenges),
     ("credentials", oracles::credentials),
     ("token", oracles::token),
@@ -26,12 +26,9 @@ const ORACLES: [(&str, Oracle); 12] = [
     ("log", oracles::log),
     ("join", oracles::join),
     ("lookup", oracles::lookup),
-<<<<<<< HEAD
     ("packet_tcp", oracles::packet_tcp),
     ("packet_file", oracles::packet_file),
-=======
     ("packet_tls", oracles::packet_tls),
->>>>>>> 14b62ee (A fuzz target holds TLS of captures to what was sent)
 ];
 
 fn root() -> &'static Path {

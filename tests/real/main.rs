@@ -34,11 +34,11 @@ mod http2;
 mod logons;
 mod moments;
 mod oracle;
-mod packet_streams;
 mod packet_files;
+mod packet_streams;
+mod packet_tls;
 #[path = "../it/packets/made.rs"]
 mod packets_made;
-mod packet_tls;
 #[path = "../it/token/pyspnego.rs"]
 mod peer;
 mod rig_itself;
