@@ -206,6 +206,12 @@ impl Engine {
         }
     }
 
+    /// The last number that was given out: each event, and each end of an exchange, has one of its own. Some belong to
+    /// exchanges that are still open, and are told with them.
+    pub const fn last_seq(&self) -> u64 {
+        self.seq
+    }
+
     /// Takes in one observation and appends what follows from it.
     pub fn observe(&mut self, observation: Observation, out: &mut Vec<Event>) {
         let at = match &observation.what {

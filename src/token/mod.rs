@@ -28,6 +28,7 @@ mod field;
 mod fingerprint;
 pub mod kerberos;
 pub mod ntlm;
+pub mod passing;
 pub mod redact;
 mod scheme;
 pub mod spnego;

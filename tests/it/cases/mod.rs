@@ -9,6 +9,7 @@ mod kerberos;
 mod mixed;
 mod packets;
 mod player;
+mod sides;
 mod token;
 
 use std::fs;

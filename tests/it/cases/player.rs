@@ -117,9 +117,22 @@ pub(super) enum OnWire {
     Unseen,
 }
 
+/// All observations of a case, as a capture beside the traffic has them, and when the watch stops.
+pub(super) fn record(case: &Case) -> (Vec<Observation>, Stamp) {
+    let mut player = Player::new(case, Cut::Whole);
+    player.recorded = Some(Vec::new());
+    for line in case.steps.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')) {
+        player.step(line);
+    }
+    (player.recorded.unwrap_or_default(), player.stopped)
+}
+
 struct Player {
     engine: Engine,
     events: Vec<Event>,
+    /// Instead of the engine, when there is one.
+    recorded: Option<Vec<Observation>>,
+    stopped: Stamp,
     wires: BTreeMap<u64, Wire>,
     pool: Pool,
     cut: Cut,
@@ -133,6 +146,8 @@ impl Player {
         Self {
             engine: Engine::new(settings(case)),
             events: Vec::new(),
+            recorded: None,
+            stopped: Stamp(EPOCH),
             wires: BTreeMap::new(),
             pool: Pool::default(),
             cut,
@@ -143,7 +158,11 @@ impl Player {
     }
 
     fn observe(&mut self, at: Stamp, what: Seen) {
-        self.engine.observe(Observation { at, what }, &mut self.events);
+        let observation = Observation { at, what };
+        match &mut self.recorded {
+            Some(recorded) => recorded.push(observation),
+            None => self.engine.observe(observation, &mut self.events),
+        }
     }
 
     fn step(&mut self, line: &str) {
@@ -162,7 +181,10 @@ impl Player {
         }
         match words.as_slice() {
             ["tick"] => self.engine.advance(at, &mut self.events),
-            ["stop"] => self.engine.finish(at, &mut self.events),
+            ["stop"] => {
+                self.stopped = at;
+                self.engine.finish(at, &mut self.events);
+            }
             ["start", ours, theirs, checks @ ..] => self.start(at, ours, theirs, checks),
             [n, "open", client, rest @ ..] => self.open(at, n.parse().unwrap(), client, rest),
             [n, "gap"] => {
