@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::across;
+use super::doubt;
 use super::threads::Threads;
 use super::topology::Plan;
 use super::words;
@@ -20,18 +21,18 @@ pub(super) struct Found {
 }
 
 /// A case: a finding, and what is the same on other sides.
-struct Case {
-    side: usize,
+pub(super) struct Case {
+    pub(super) side: usize,
     at: Stamp,
-    finding: Finding,
+    pub(super) finding: Finding,
     /// The threads of its evidence.
     threads: BTreeSet<u64>,
     /// That of its primary evidence.
     primary: Option<u64>,
     /// Sides that drew it as well.
-    also: Vec<usize>,
-    /// It is not told as part of another one.
-    told: bool,
+    pub(super) also: Vec<usize>,
+    /// It is told, and not as part of another one.
+    pub(super) told: bool,
     /// Its root is a finding of another side.
     across: bool,
 }
@@ -41,6 +42,7 @@ pub(super) fn one(found: Vec<Found>, threads: &Threads, plan: &Plan) -> Vec<(Sta
     let mut cases: Vec<Case> = found.into_iter().map(|found| case(found, threads)).collect();
     if plan.sides() > 1 {
         unify(&mut cases, &threads.connected());
+        doubt::refute(&mut cases, threads);
         relate(&mut cases);
         for case in cases.iter_mut().filter(|case| case.told) {
             words::name_both_sides(&mut case.finding, case.side, &case.also, threads, plan);

@@ -7,6 +7,7 @@
 
 mod across;
 mod diagnosis;
+mod doubt;
 mod facts;
 mod feed;
 mod marks;

@@ -51,12 +51,7 @@ impl Running {
     }
 
     /// Takes in an observation; `known` is what was read of it when it was held back.
-    pub(super) fn observe(
-        &mut self,
-        observation: Observation,
-        known: Option<Sighting>,
-        out: &mut impl FnMut(Event),
-    ) {
+    pub(super) fn observe(&mut self, observation: Observation, known: Option<Sighting>, out: &mut impl FnMut(Event)) {
         let connection = match &observation.what {
             Seen::Start(_) => return self.feed.observe_all(&observation, out),
             Seen::Gap(gap) => match gap.connection {

@@ -7,7 +7,7 @@ use super::topology::Plan;
 use crate::model::ConnectionId;
 
 /// So many exchanges are remembered for pairs that may still come.
-pub(super) const MOST: usize = 65_536;
+pub(super) const MOST: usize = 32_768;
 /// So many threads are looked at that begin alike.
 const MOST_ALIKE: usize = 32;
 /// So many connections' partners are remembered.

@@ -113,8 +113,7 @@ impl Witness {
 
 /// Whose clients are the other one's host: greater when the second is reached from the first.
 fn from(first: IpAddr, second: IpAddr, a: &Sighting, b: &Sighting) -> Ordering {
-    let (to_second, to_first) =
-        (b.client.ip() == first, a.client.ip() == second);
+    let (to_second, to_first) = (b.client.ip() == first, a.client.ip() == second);
     to_second.cmp(&to_first)
 }
 
@@ -137,7 +136,14 @@ impl Likeness {
         let mut free: Vec<&Sighting> = first.1.to_vec();
         for b in second.1 {
             let client = b.client.ip();
-            let holds = |a: &&Sighting| a.lies(b, 0) == Lie::Inside && compatible(&a.marks, &b.marks);
+            let holds = |a: &&Sighting| {
+                let within = match a.lies(b, 0) {
+                    Lie::Inside => true,
+                    Lie::Same => from(first.0, second.0, a, b) == Ordering::Greater,
+                    _ => false,
+                };
+                within && compatible(&a.marks, &b.marks)
+            };
             let Some(at) = free.iter().position(holds) else {
                 self.against += 1;
                 continue;

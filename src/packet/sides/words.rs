@@ -18,7 +18,8 @@ pub(super) fn name_both_sides(finding: &mut Finding, side: usize, also: &[usize]
     let mut sentence = None;
     let first_mate = finding.evidence.len();
     for evidence in finding.evidence.iter().take(first_mate) {
-        let Some((place, thread)) = evidence.connection.zip(evidence.exchange).and_then(|p| Some((p, threads.of(p)?.1)))
+        let Some((place, thread)) =
+            evidence.connection.zip(evidence.exchange).and_then(|p| Some((p, threads.of(p)?.1)))
         else {
             continue;
         };

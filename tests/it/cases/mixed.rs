@@ -17,17 +17,17 @@ const CASES: usize = 12;
 const MIXTURES: u64 = 60;
 
 /// xorshift64: the same mixtures each time.
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
-    fn below(&mut self, most: usize) -> usize {
+    pub(super) fn below(&mut self, most: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         usize::try_from(self.0 % (most.max(1) as u64)).expect("small")
     }
 
-    fn one_in(&mut self, n: usize) -> bool {
+    pub(super) fn one_in(&mut self, n: usize) -> bool {
         self.below(n) == 0
     }
 }
@@ -42,7 +42,7 @@ fn parts(line: &str) -> (f64, Option<u64>, &str) {
 
 /// Steps of several cases: each in its own order, on connections of its own; now and then a message goes to another
 /// one, time jumps ahead, or, when `back`, the clock is set back.
-fn mixture(all: &[Case], random: &mut Random, back: bool) -> Case {
+pub(super) fn mixture(all: &[Case], random: &mut Random, back: bool) -> Case {
     let picked: Vec<&Case> = (0..CASES).map(|_| &all[random.below(all.len())]).collect();
     let steps = |case: &Case| -> Vec<String> {
         let lines = case.steps.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#'));

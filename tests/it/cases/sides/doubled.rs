@@ -114,9 +114,9 @@ fn one_side_is_what_an_engine_tells() {
     }
 }
 
-fn compare(exceptions: &[(&str, &str)], from: Option<&dyn Fn(u64) -> SocketAddr>) {
+fn compare(exceptions: &[&str], from: Option<&dyn Fn(u64) -> SocketAddr>) {
     let mut wrong = Vec::new();
-    let mut two = 0;
+    let mut single = Vec::new();
     let mut excused: Vec<&str> = Vec::new();
     for (slug, name, case) in cases() {
         let (all, stop) = alone(&case);
@@ -124,20 +124,23 @@ fn compare(exceptions: &[(&str, &str)], from: Option<&dyn Fn(u64) -> SocketAddr>
         let (all, stop) = doubled(&case, from);
         let both = diagnose(&case, all, stop, None);
         let sides = both.facts.sides.len();
-        two += usize::from(sides > 1);
         let place = format!("{slug}/{name}");
+        if sides == 1 {
+            single.push(place.clone());
+        }
         let (before, after) = (names(&one), names(&both));
         if before == after {
             continue;
         }
-        match exceptions.iter().find(|(case, _)| *case == place) {
-            Some((case, _)) => excused.push(*case),
+        match exceptions.iter().find(|case| **case == place) {
+            Some(case) => excused.push(*case),
             None => wrong.push(format!("{place} ({sides} sides):\n  without {before:?}\n  with    {after:?}")),
         }
     }
-    let stale: Vec<&str> = exceptions.iter().map(|(c, _)| *c).filter(|c| !excused.contains(c)).collect();
-    assert!(wrong.is_empty(), "{} wrong, {two} with two sides\n{}", wrong.len(), wrong.join("\n"));
+    let stale: Vec<&str> = exceptions.iter().copied().filter(|c| !excused.contains(c)).collect();
+    assert!(wrong.is_empty(), "{} wrong\n{}\none side: {single:?}", wrong.len(), wrong.join("\n"));
     assert!(stale.is_empty(), "no exceptions any more: {stale:?}");
+    assert!(single.len() <= 10, "the hop is not found in: {single:?}");
 }
 
 /// A capture on the hop itself holds all twice. It must tell what a capture of one side tells: nothing of healthy
@@ -151,5 +154,6 @@ fn a_hop_that_keeps_its_clients_addresses_changes_no_finding() {
 #[test]
 fn a_hop_with_its_own_address_changes_no_finding() {
     let from = |id: u64| SocketAddr::from(([203, 0, 113, 10], 40_000 + u16::try_from(id % 20_000).expect("small")));
-    compare(&[], Some(&from));
+    // Its client runs on the server's machine, where NTLM is by design; behind a hop on another machine it does not.
+    compare(&["ntlm-fallback/near-on-the-server"], Some(&from));
 }

@@ -1,13 +1,15 @@
 //! Captures that hold several sides of a hop: `packet::sides`.
 
+mod bounds;
 mod doubled;
+mod links;
 mod stories;
 
 use std::net::SocketAddr;
 
+use authtap::model::Stamp;
 use authtap::model::event::{Event, Totals, What};
 use authtap::model::finding::Finding;
-use authtap::model::Stamp;
 use authtap::packet::sides::{Facts, Sides};
 use authtap::wire::observation::{Observation, RawExchange, Seen};
 
