@@ -118,6 +118,19 @@ fn what_contradicts_the_settled_sides_is_told() {
     let told = diagnose(&script, many, stop, Some(20_000));
     assert!(told.facts.settled_early && told.facts.contradicted == 0);
     assert_eq!((told.facts.sides.len(), told.facts.sides[0].paired), (2, 50));
+    // A server that shows later behind the same hop is on the side of the others.
+    let node = |mut observation: Observation| {
+        if let Seen::Opened(open) = &mut observation.what
+            && open.addresses.upstream == Some(address("203.0.113.20:80"))
+        {
+            open.addresses.upstream = Some(address("203.0.113.21:80"));
+        }
+        observation
+    };
+    let many = (0..60).flat_map(|n| nth(&logon, n).into_iter().map(move |o| if n < 50 { o } else { node(o) }));
+    let told = diagnose(&script, many.collect(), stop, Some(20_000));
+    assert_eq!(told.facts.sides[1].endpoints, [address("203.0.113.20:80"), address("203.0.113.21:80")]);
+    assert_eq!(told.facts.contradicted, 0);
 }
 
 /// A detector or a table that panics in traffic that nobody wrote a case for loses the report of an incident.

@@ -140,7 +140,8 @@ fn compare(exceptions: &[&str], from: Option<&dyn Fn(u64) -> SocketAddr>) {
     let stale: Vec<&str> = exceptions.iter().copied().filter(|c| !excused.contains(c)).collect();
     assert!(wrong.is_empty(), "{} wrong\n{}\none side: {single:?}", wrong.len(), wrong.join("\n"));
     assert!(stale.is_empty(), "no exceptions any more: {stale:?}");
-    assert!(single.len() <= 10, "the hop is not found in: {single:?}");
+    // Cases without any exchange, or with none but a stream that is reset.
+    assert!(single.len() <= 12, "the hop is not found in: {single:?}");
 }
 
 /// A capture on the hop itself holds all twice. It must tell what a capture of one side tells: nothing of healthy
