@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::{Failure, talk};
 use crate::finding::Settings;
 use crate::model::event::Event;
+use crate::model::network::Network;
 use crate::model::transport::Certificate;
 use crate::net::clock::Clock;
 use crate::net::tls::certificate_facts;
@@ -76,8 +77,25 @@ pub(super) fn keys(files: &[PathBuf]) -> Result<KeyLog, Failure> {
     Ok(keys)
 }
 
+/// Reads `--trusted-proxy`.
+pub(super) fn trusted(named: &[String]) -> Result<Vec<Network>, Failure> {
+    let one = |text: &String| {
+        Network::parse(text).ok_or_else(|| {
+            Failure::usage(format_args!(
+                "--trusted-proxy: {text} is no address: addresses or ranges such as 192.0.2.7 or 10.0.0.0/8 are wanted"
+            ))
+        })
+    };
+    named.iter().map(one).collect()
+}
+
 /// Reads packet captures together and hands their events on; `None` when there are none.
-pub(super) fn read(captures: Vec<Capture>, keys: KeyLog, out: impl FnMut(Event)) -> Result<Option<Facts>, Failure> {
+pub(super) fn read(
+    captures: Vec<Capture>,
+    keys: KeyLog,
+    trusted_proxies: Vec<Network>,
+    out: impl FnMut(Event),
+) -> Result<Option<Facts>, Failure> {
     if captures.is_empty() {
         return Ok(None);
     }
@@ -86,8 +104,11 @@ pub(super) fn read(captures: Vec<Capture>, keys: KeyLog, out: impl FnMut(Event))
         let input = Counted { input: c.input, progress: std::rc::Rc::clone(&progress) };
         (c.name, input)
     });
-    let options =
-        Options { settings: Settings { key: rand::random(), ..Settings::default() }, keys, certificate: certificate };
+    let options = Options {
+        settings: Settings { key: rand::random(), trusted_proxies, ..Settings::default() },
+        keys,
+        certificate: certificate,
+    };
     let facts = diagnose(inputs.collect(), options, out);
     for file in &facts.files {
         if let Some(damage) = &file.damage {

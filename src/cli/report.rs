@@ -37,6 +37,9 @@ pub struct Args {
     /// Secrets that open TLS in packet captures, as browsers, curl and Python write them to SSLKEYLOGFILE
     #[arg(long, value_name = "FILE")]
     keylog: Vec<PathBuf>,
+    /// Peers whose X-Forwarded-For is believed in packet captures, such as a load balancer's address
+    #[arg(long = "trusted-proxy", value_name = "CIDR")]
+    trusted_proxies: Vec<String>,
     /// Text for people, or JSON for programs
     #[arg(long, default_value = "text")]
     format: Format,
@@ -104,6 +107,7 @@ fn view(args: &Args) -> Result<View, Failure> {
     // Before captures are read: a mistyped name is told at once.
     let logs = logs::expand(&args.iis_log)?;
     let keys = packets::keys(&args.keylog)?;
+    let trusted = packets::trusted(&args.trusted_proxies)?;
     let mut captures = Vec::new();
     for path in &args.files {
         let file =
@@ -124,7 +128,7 @@ fn view(args: &Args) -> Result<View, Failure> {
     let mut builder = Builder::default();
     let tap = TapId(packets::TAP.to_owned());
     // Packets may make any number of events: they are kept only where logs are to be joined with them.
-    let packets = packets::read(captures, keys, |event| {
+    let packets = packets::read(captures, keys, trusted, |event| {
         if logs.is_empty() {
             builder.take(&tap, &event);
         } else {

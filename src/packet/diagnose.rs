@@ -7,7 +7,7 @@ use std::io::Read;
 use super::conversation::{Conversations, Counts};
 use super::file::{Captured, Damage, Item, Reader};
 use super::link::{self, Found};
-use super::sides::Sides;
+use super::sides::{self, Sides};
 use super::tcp::Tcp;
 use super::tls::KeyLog;
 use super::{Segment, When};
@@ -41,6 +41,8 @@ pub struct Facts {
     pub unreadable: BTreeMap<&'static str, u64>,
     /// Connections.
     pub connections: Counts,
+    /// Which of them stand before a hop and which behind it.
+    pub sides: sides::Facts,
 }
 
 /// One file that is being read.
@@ -226,7 +228,7 @@ impl<O: FnMut(Event)> Work<'_, O> {
         self.facts.connections = self.conversations.counts();
         let frames = self.conversations.frames();
         let out = self.out;
-        self.sides.finish(last.at, &mut |mut event: Event| {
+        self.facts.sides = self.sides.finish(last.at, &mut |mut event: Event| {
             if let What::Finding(finding) = &mut event.what {
                 for evidence in &mut finding.evidence {
                     evidence.frame = frames.of(evidence);

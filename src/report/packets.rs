@@ -9,9 +9,13 @@ use super::text::counted;
 use crate::model::finding::Evidence;
 use crate::model::frame::Frame;
 use crate::packet::diagnose::{Facts, FileFacts};
+use crate::packet::sides::HopFacts;
 
 /// So many frames a display filter names.
 const MOST_FRAMES: usize = 24;
+
+/// So many servers behind a hop are named.
+const MOST_NAMED: usize = 4;
 
 /// One sentence for each file.
 pub fn heads(facts: &Facts) -> Vec<String> {
@@ -23,6 +27,19 @@ pub fn heads(facts: &Facts) -> Vec<String> {
 pub fn seen(facts: &Facts) -> Vec<String> {
     let c = &facts.connections;
     let mut lines = Vec::new();
+    lines.extend(facts.sides.hops.iter().map(hop));
+    if facts.sides.settled_early {
+        lines.push(
+            "So much was told that which connections stand before a hop was settled by the first part of it."
+                .to_owned(),
+        );
+    }
+    for (one, other) in &facts.sides.contradictions {
+        lines.push(format!(
+            "Later traffic says that {one} and {other} stand in front of each other otherwise than was taken: what is \
+             told of their connections may be told twice, or not."
+        ));
+    }
     if c.before > 0 {
         lines.push(format!(
             "{} began before the capture, or before packets that it lacks: what was agreed there before is not known.",
@@ -58,6 +75,19 @@ pub fn seen(facts: &Facts) -> Vec<String> {
         ));
     }
     lines
+}
+
+/// Where a hop stands that both sides of are in the capture.
+fn hop(hop: &HopFacts) -> String {
+    let to: Vec<String> = hop.to.iter().take(MOST_NAMED).map(ToString::to_string).collect();
+    let more = if hop.to.len() > MOST_NAMED { " and others" } else { "" };
+    let clocks = if hop.clocks_differ { "; the clocks of the two captures differ" } else { "" };
+    format!(
+        "Both sides of {} are in the capture: what comes in there goes on to {}{more}{clocks}. Connections of both are \
+         counted.",
+        hop.at,
+        to.join(", ")
+    )
 }
 
 /// What is missing or damaged.
@@ -132,6 +162,20 @@ pub struct PacketFacts {
     pub unknown: u64,
     /// Bytes of connections that speak HTTP which are missing.
     pub missing_bytes: u64,
+    /// Hops that both sides of are in the captures.
+    pub hops: Vec<Hop>,
+}
+
+/// A hop: what comes in at one address goes on to others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "shell", derive(schemars::JsonSchema))]
+pub struct Hop {
+    /// Where it listens.
+    pub at: String,
+    /// The servers behind it.
+    pub to: Vec<String>,
+    /// Its clock and theirs differ by more than a request takes.
+    pub clocks_differ: bool,
 }
 
 /// One packet capture.
@@ -167,6 +211,7 @@ impl From<&Facts> for PacketFacts {
             other: c.other,
             unknown: c.unknown,
             missing_bytes: c.missing,
+            hops: x.sides.hops.iter().map(Into::into).collect(),
         }
     }
 }
@@ -179,6 +224,16 @@ impl From<&FileFacts> for PacketFile {
             first_at: x.period.map(|(first, _)| first.to_string()),
             last_at: x.period.map(|(_, last)| last.to_string()),
             damage: x.damage.as_ref().map(ToString::to_string),
+        }
+    }
+}
+
+impl From<&HopFacts> for Hop {
+    fn from(x: &HopFacts) -> Self {
+        Self {
+            at: x.at.to_string(),
+            to: x.to.iter().map(ToString::to_string).collect(),
+            clocks_differ: x.clocks_differ,
         }
     }
 }

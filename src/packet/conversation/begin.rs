@@ -58,7 +58,8 @@ pub(super) fn middle(bytes: &[u8]) -> Looks {
         return other;
     }
     if let [0x14..=0x17, 3, 0..=4, ..] = bytes {
-        return if Session::begins(bytes) == Some(true) { Looks::Tls } else { Looks::TlsRecord };
+        // A ClientHello (RFC 8446 section 4) may be the first of a connection whose SYN was not captured.
+        return if matches!(bytes, [0x16, _, _, _, _, 1, ..]) { Looks::Tls } else { Looks::TlsRecord };
     }
     if !bytes.first().is_some_and(u8::is_ascii_uppercase) {
         return Looks::Other;

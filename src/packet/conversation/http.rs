@@ -130,6 +130,10 @@ impl Http {
     /// Bytes of a side that the capture does not hold. Whether they do no harm; otherwise the connection is over for us.
     pub(super) fn missing(&mut self, end: End, when: When, bytes: u64, told: &mut Told) -> bool {
         let by = self.by(end);
+        let (follow, mut teller, pool) = self.parts(when, told);
+        if follow.skip(by == By::Client, when.at, bytes, pool, &mut teller) && bytes > 0 {
+            return true;
+        }
         let upstream = usize::from(by == By::Upstream);
         let offset = self.bytes.get(upstream).copied().unwrap_or_default();
         let from = if upstream == 1 { "upstream" } else { "client" };

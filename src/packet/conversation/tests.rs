@@ -155,6 +155,20 @@ fn a_hole_ends_a_connection_and_the_next_request_begins_another() {
     assert_eq!(told.all.counts().missing, 1_460);
 }
 
+/// When this fails, one packet of a download that the capture lacks hides all logons that come after it.
+#[test]
+fn a_hole_in_a_body_of_known_length_does_no_harm() {
+    let mut told = Told::of(true);
+    told.hear(Happening::Bytes(End::First, REQUEST));
+    told.hear(Happening::Bytes(End::Second, b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n"));
+    assert_eq!(told.hear(Happening::Missing(End::Second, 4_000)), Wanted::Bytes);
+    told.hear(Happening::Bytes(End::Second, &[b'x'; 1_000]));
+    told.hear(Happening::Bytes(End::First, REQUEST));
+    told.hear(Happening::Bytes(End::Second, CHALLENGED));
+    assert_eq!(told.seen(), ["opened 1 to 80", "exchange 1/2", "ended 1/2"]);
+    assert_eq!(told.all.counts().missing, 4_000);
+}
+
 /// When this fails, a mail or a database connection fills the report with gaps.
 #[test]
 fn what_is_not_http_is_only_counted() {

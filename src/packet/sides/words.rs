@@ -98,6 +98,7 @@ fn same(mate: &Member, thread: &Thread, message: &str, plan: &Plan) -> Evidence 
         exchange: Some(mate.seen.place.1),
         message: Some(message.to_owned()),
         at: Some(if is_answer(message) { mate.seen.end } else { mate.seen.head }),
+        frame: None,
         says: format!("the same {name} on its way {way}{known}"),
     }
 }

@@ -127,16 +127,6 @@ pub(super) fn record(case: &Case) -> (Vec<Observation>, Stamp) {
     (player.recorded.unwrap_or_default(), player.stopped)
 }
 
-/// All observations of a case, as a capture beside the traffic has them, and when the watch stops.
-pub(super) fn record(case: &Case) -> (Vec<Observation>, Stamp) {
-    let mut player = Player::new(case, Cut::Whole);
-    player.recorded = Some(Vec::new());
-    for line in case.steps.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')) {
-        player.step(line);
-    }
-    (player.recorded.unwrap_or_default(), player.stopped)
-}
-
 struct Player {
     engine: Engine,
     events: Vec<Event>,

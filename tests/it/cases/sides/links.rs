@@ -45,7 +45,8 @@ pub(super) fn behind(
                 let number = open.entry(to.connection).or_insert_with(|| {
                     let addresses = Addresses { client: to.from, upstream: Some(to.to), upstream_local: Some(to.from) };
                     let connection = ConnectionId(to.connection);
-                    let opened = ConnectionOpen { connection, addresses, tls: None, upstream_tls: None };
+                    let opened =
+                        ConnectionOpen { connection, addresses, tls: None, upstream_tls: None, begun_before: false };
                     let at = Stamp(raw.times.request.0 + 1 + clock);
                     out.push(Observation { at, what: Seen::Opened(Box::new(opened)) });
                     0
