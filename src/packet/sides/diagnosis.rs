@@ -41,7 +41,8 @@ pub(super) struct Case {
 pub(super) fn one(found: Vec<Found>, threads: &Threads, plan: &Plan) -> Vec<(Stamp, Finding)> {
     let mut cases: Vec<Case> = found.into_iter().map(|found| case(found, threads)).collect();
     if plan.sides() > 1 {
-        unify(&mut cases, &threads.connected());
+        let skew = plan.hops.values().map(|hop| hop.shift.unsigned_abs()).max().unwrap_or(0);
+        unify(&mut cases, &threads.connected(), NEAR.saturating_add(skew));
         doubt::refute(&mut cases, threads);
         relate(&mut cases);
         for case in cases.iter_mut().filter(|case| case.told) {
@@ -67,7 +68,7 @@ fn case(found: Found, threads: &Threads) -> Case {
 
 /// The same finding of the same exchanges on several sides is one. The innermost is the one that is told, unless another
 /// one knows it better.
-fn unify(cases: &mut [Case], connected: &HashSet<(ConnectionId, ConnectionId)>) {
+fn unify(cases: &mut [Case], connected: &HashSet<(ConnectionId, ConnectionId)>, near: u64) {
     let mut by_slug: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (at, case) in cases.iter().enumerate() {
         by_slug.entry(case.finding.slug.clone()).or_default().push(at);
@@ -81,21 +82,20 @@ fn unify(cases: &mut [Case], connected: &HashSet<(ConnectionId, ConnectionId)>) 
         for at in list.iter().copied() {
             let Some(case) = cases.get(at) else { continue };
             let alike = case.primary.and_then(|p| by_primary.get(&p)).into_iter().flatten();
-            match alike.copied().find(|other| differ(cases, *other, at)) {
-                Some(stays) => merge(cases, stays, at),
-                None => {
-                    if let Some(primary) = case.primary {
-                        by_primary.entry(primary).or_default().push(at);
-                    }
-                    left.push(at);
-                }
+            if let Some(stays) = alike.copied().find(|other| differ(cases, *other, at)) {
+                merge(cases, stays, at);
+                continue;
             }
+            if let Some(primary) = case.primary {
+                by_primary.entry(primary).or_default().push(at);
+            }
+            left.push(at);
         }
         let mut stay: Vec<usize> = Vec::new();
         for at in left {
             let same = |other: &usize| {
                 let (Some(a), Some(b)) = (cases.get(*other), cases.get(at)) else { return false };
-                differ(cases, *other, at) && same_story(a, b, connected)
+                differ(cases, *other, at) && same_story(a, b, connected, near)
             };
             match stay.iter().copied().find(same) {
                 Some(stays) => merge(cases, stays, at),
@@ -112,7 +112,7 @@ fn differ(cases: &[Case], a: usize, b: usize) -> bool {
 }
 
 /// Two findings of one slug on two sides are about the same.
-fn same_story(a: &Case, b: &Case, connected: &HashSet<(ConnectionId, ConnectionId)>) -> bool {
+fn same_story(a: &Case, b: &Case, connected: &HashSet<(ConnectionId, ConnectionId)>, near: u64) -> bool {
     if a.threads.intersection(&b.threads).next().is_some() {
         return true;
     }
@@ -122,11 +122,11 @@ fn same_story(a: &Case, b: &Case, connected: &HashSet<(ConnectionId, ConnectionI
         (None, None) => a.finding.summary == b.finding.summary,
         // What is of a whole connection, or of an exchange that has no pair: the same on both, at the same time.
         (Some(x), Some(y)) => {
-            let near = match (first.at, second.at) {
-                (Some(x), Some(y)) => x.0.abs_diff(y.0) < NEAR,
+            let together = match (first.at, second.at) {
+                (Some(x), Some(y)) => x.0.abs_diff(y.0) < near,
                 _ => true,
             };
-            connected.contains(&(x, y)) && first.message == second.message && near
+            connected.contains(&(x, y)) && first.message == second.message && together
         }
         _ => false,
     }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::across::BROKEN_BY_HOP;
 use super::diagnosis::Case;
-use super::marks::Place;
+use super::marks::{Marks, Place};
 use super::threads::{Member, Threads};
 use crate::model::ConnectionId;
 use crate::model::finding::Basis;
@@ -54,9 +54,9 @@ pub(super) fn refute(cases: &mut [Case], threads: &Threads) {
             && connections.len() == 1;
         // Told once of each client there, of each hop here: the same once more.
         let first = case.finding.evidence.first().and_then(|e| e.connection.zip(e.exchange));
-        let primary = first.and_then(|place| before_of(place, case.side, threads));
+        let primary = first.and_then(|place| Some((marks_of(place, threads)?, before_of(place, case.side, threads)?)));
         let repeated = !BROKEN_BY_HOP.contains(&slug)
-            && primary.is_some_and(|m| told.contains(&(case.finding.slug.clone(), m.side)));
+            && primary.is_some_and(|(own, m)| own.is_like(&m.seen.marks) && told.contains(&(slug.to_owned(), m.side)));
         case.told = !(mixed || one || repeated);
     }
     // What is not told explains nothing.
@@ -70,6 +70,11 @@ pub(super) fn refute(cases: &mut [Case], threads: &Threads) {
 fn before_of(place: Place, side: usize, threads: &Threads) -> Option<Member> {
     let (_, thread) = threads.of(place)?;
     thread.members.iter().rev().find(|m| m.side < side).copied()
+}
+
+fn marks_of(place: Place, threads: &Threads) -> Option<Marks> {
+    let (_, thread) = threads.of(place)?;
+    thread.members.iter().find(|m| m.seen.place == place).map(|m| m.seen.marks)
 }
 
 #[cfg(test)]

@@ -162,12 +162,11 @@ impl Feed {
         }
         side.numbered = side.engine.last_seq();
         for mut event in self.scratch.drain(..) {
-            let mut number = |own: u64| side.numbers.remove(&own).unwrap_or(0);
-            event.seq = number(event.seq);
+            event.seq = side.numbers.remove(&event.seq).unwrap_or(0);
             match &mut event.what {
                 What::Exchange(exchange) => {
                     let Exchange { end_seq, .. } = exchange.as_mut();
-                    *end_seq = end_seq.map(number);
+                    *end_seq = end_seq.map(|own| side.numbers.remove(&own).unwrap_or(0));
                 }
                 What::Handshake(handshake) => {
                     handshake.handshake = of_all(handshake.handshake, at, count);

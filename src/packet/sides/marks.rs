@@ -30,6 +30,13 @@ pub(super) struct Marks {
     pub(super) challenged: bool,
 }
 
+impl Marks {
+    /// Whether the hop between two sides handed on what matters: status, credentials and challenges.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        (self.status, self.authorization, self.challenged) == (other.status, other.authorization, other.challenged)
+    }
+}
+
 /// An exchange as it was seen at one server endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sighting {

@@ -183,6 +183,8 @@ pub(super) fn facts(plan: &Plan) -> Facts {
         facts.clocks_differ |= hop.apart;
     }
     let mut hops: Vec<HopFacts> = hops.into_values().collect();
-    hops.iter_mut().for_each(|hop| hop.to.sort_unstable());
+    for hop in &mut hops {
+        hop.to.sort_unstable();
+    }
     Facts { sides, hops, ..Facts::default() }
 }

@@ -36,7 +36,7 @@ pub(super) struct Contradiction(pub(super) u32, pub(super) u32);
 /// All threads.
 #[derive(Debug, Default)]
 pub(super) struct Threads {
-    threads: BTreeMap<u64, Thread>,
+    living: BTreeMap<u64, Thread>,
     by_place: HashMap<Place, u64>,
     by_mark: HashMap<u64, VecDeque<u64>>,
     by_line: HashMap<u64, VecDeque<u64>>,
@@ -60,12 +60,12 @@ impl Threads {
     /// The thread of an exchange.
     pub(super) fn of(&self, place: Place) -> Option<(u64, &Thread)> {
         let id = self.by_place.get(&place)?;
-        Some((*id, self.threads.get(id).or_else(|| self.kept.get(id))?))
+        Some((*id, self.living.get(id).or_else(|| self.kept.get(id))?))
     }
 
     /// Connections that have an exchange in common, both ways.
     pub(super) fn connected(&self) -> HashSet<(ConnectionId, ConnectionId)> {
-        let all = self.threads.values().chain(self.kept.values());
+        let all = self.living.values().chain(self.kept.values());
         let pairs = all.flat_map(|thread| {
             let of = |m: &Member| m.seen.place.0;
             thread.members.iter().flat_map(move |a| thread.members.iter().map(move |b| (of(a), of(b))))
@@ -90,7 +90,7 @@ impl Threads {
         for (mark, answer) in [(new.seen.marks.response, true), (new.seen.marks.request, false)] {
             let alike = mark.and_then(|mark| self.by_mark.get(&mark)).into_iter().flatten();
             for id in alike.rev().take(MOST_ALIKE) {
-                let Some(thread) = self.threads.get(id) else { continue };
+                let Some(thread) = self.living.get(id) else { continue };
                 if let Some(same) = thread.members.iter().find(|m| m.side == new.side) {
                     let both = Contradiction(same.seen.endpoint, new.seen.endpoint);
                     let nested = matches!(same.seen.lies(&new.seen, 0), Lie::Inside | Lie::Outside);
@@ -101,19 +101,21 @@ impl Threads {
                 }
                 let Some(other) = nearest(thread, new.side) else { continue };
                 let (outer, inner) = in_order(other, new);
-                let (shift, apart) = times(plan, outer, inner);
+                let hop = plan.hops.get(&(outer.seen.endpoint, inner.seen.endpoint));
+                let (shift, apart) = hop.map_or((0, false), |hop| (hop.shift, hop.apart));
                 match outer.seen.lies(&inner.seen, shift) {
-                    Lie::Inside | Lie::Same => return Some(*id),
-                    Lie::Overlap if outer.seen.start <= inner.seen.start => return Some(*id),
+                    Lie::Inside | Lie::Same | Lie::Overlap => return Some(*id),
                     // An answer that is a server's own was handed on, whatever the clocks say; and clocks that are known
                     // to differ tell nothing.
                     _ if answer || apart => {
                         second.get_or_insert(*id);
                     }
+                    // Where the hop is known, its clock is not quite the other's.
+                    Lie::Outside if hop.is_some() => return Some(*id),
                     Lie::Outside => {
                         contradiction.get_or_insert(Contradiction(outer.seen.endpoint, inner.seen.endpoint));
                     }
-                    _ => {}
+                    Lie::Apart => {}
                 }
             }
         }
@@ -124,7 +126,7 @@ impl Threads {
     fn by_likeness(&self, new: &Member, plan: &Plan) -> Option<u64> {
         let alike = self.by_line.get(&new.seen.marks.line)?;
         let fits = |id: &&u64| {
-            let Some(other) = self.threads.get(id).and_then(|t| nearest(t, new.side)) else { return false };
+            let Some(other) = self.living.get(id).and_then(|t| nearest(t, new.side)) else { return false };
             let (outer, inner) = in_order(other, new);
             let Some(hop) = plan.hops.get(&(outer.seen.endpoint, inner.seen.endpoint)) else { return false };
             let within = matches!(outer.seen.lies(&inner.seen, hop.shift), Lie::Inside | Lie::Same);
@@ -137,7 +139,7 @@ impl Threads {
         }
         // Several may be it: it is the one on the connection that its own is paired with, or nobody can tell.
         let partner = |id: &&u64| {
-            let thread = self.threads.get(id);
+            let thread = self.living.get(id);
             thread.is_some_and(|t| {
                 t.members.iter().any(|m| {
                     self.partners.get(&(m.seen.place.0, new.side)) == Some(&new.seen.place.0)
@@ -151,7 +153,7 @@ impl Threads {
     }
 
     fn join(&mut self, id: u64, member: Member, by_likeness: bool) {
-        let Some(thread) = self.threads.get_mut(&id) else { return };
+        let Some(thread) = self.living.get_mut(&id) else { return };
         let whole = thread.members.len();
         let at = thread.members.partition_point(|m| m.side < member.side);
         thread.members.insert(at, member);
@@ -180,9 +182,9 @@ impl Threads {
         let id = self.next;
         self.next += 1;
         self.by_place.insert(member.seen.place, id);
-        self.threads.insert(id, Thread { members: vec![member], by_likeness: false });
+        self.living.insert(id, Thread { members: vec![member], by_likeness: false });
         self.index(id, &member);
-        while self.threads.len() > MOST {
+        while self.living.len() > MOST {
             self.forget_oldest(wanted);
         }
     }
@@ -196,7 +198,7 @@ impl Threads {
     }
 
     fn forget_oldest(&mut self, wanted: &HashSet<Place>) {
-        let Some((id, thread)) = self.threads.pop_first() else { return };
+        let Some((id, thread)) = self.living.pop_first() else { return };
         for member in &thread.members {
             let marks = &member.seen.marks;
             for mark in [marks.request, marks.response].into_iter().flatten() {
@@ -223,11 +225,11 @@ fn push(list: &mut VecDeque<u64>, id: u64) {
     }
 }
 
-fn take_out(map: &mut HashMap<u64, VecDeque<u64>>, key: u64, id: u64) {
+/// Forgets a thread that is the oldest. One that was joined late may stand behind younger ones: it goes with them.
+fn take_out(map: &mut HashMap<u64, VecDeque<u64>>, key: u64, oldest: u64) {
     if let Some(list) = map.get_mut(&key) {
-        // It is the oldest, and so the first.
-        if let Some(at) = list.iter().position(|other| *other == id) {
-            list.remove(at);
+        while list.front().is_some_and(|id| *id <= oldest) {
+            list.pop_front();
         }
         if list.is_empty() {
             map.remove(&key);
@@ -245,10 +247,4 @@ fn nearest(thread: &Thread, side: usize) -> Option<&Member> {
 
 fn in_order<'a>(a: &'a Member, b: &'a Member) -> (&'a Member, &'a Member) {
     if a.side < b.side { (a, b) } else { (b, a) }
-}
-
-/// What to add to the inner one's times, and whether the clocks differ.
-fn times(plan: &Plan, outer: &Member, inner: &Member) -> (i64, bool) {
-    let hop = plan.hops.get(&(outer.seen.endpoint, inner.seen.endpoint));
-    hop.map_or((0, false), |hop| (hop.shift, hop.apart))
 }

@@ -10,6 +10,7 @@ use super::super::mixed::{Random, mixture};
 use super::super::player::record;
 use super::super::{Case, cases};
 use super::links::{behind, merged, onward};
+use super::stories::{crossed, torn_is_told, torn_script};
 use super::{address, again, diagnose};
 
 /// One client's logon through a hop, again and again; the n-th time.
@@ -93,14 +94,14 @@ fn what_is_remembered_is_bounded() {
 /// fit is told.
 #[test]
 fn what_contradicts_the_settled_sides_is_told() {
-    let script = super::stories::torn_script();
+    let script = torn_script();
     let (outer, stop) = record(&script);
-    let inner = behind(&outer, 0, super::stories::crossed);
+    let inner = behind(&outer, 0, |c, e| Some(crossed(c, e)));
     // All of it is known in time.
     let all: Vec<Observation> = merged(vec![outer.iter().map(again).collect(), inner.iter().map(again).collect()]);
     let told = diagnose(&script, all.iter().map(again).collect(), stop, Some(1_000_000));
     assert!(!told.facts.settled_early);
-    super::stories::torn_is_told(&told, "held");
+    torn_is_told(&told, "held");
     // Nothing is: the hop's own side came last, or first.
     for late_first in [false, true] {
         let all = merged(vec![outer.iter().map(again).collect(), inner.iter().map(again).collect()]);

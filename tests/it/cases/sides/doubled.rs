@@ -26,7 +26,9 @@ const SERVER: &str = "203.0.113.20:80";
 /// A case as a capture before the only server.
 fn alone(case: &Case) -> (Vec<Observation>, Stamp) {
     let (mut all, stop) = record(case);
-    all.iter_mut().for_each(|o| addressed(o, None, address(SERVER)));
+    for observation in &mut all {
+        addressed(observation, None, address(SERVER));
+    }
     (all, stop)
 }
 

@@ -4,6 +4,7 @@ mod bounds;
 mod doubled;
 mod links;
 mod stories;
+mod told;
 
 use std::net::SocketAddr;
 
