@@ -37,7 +37,7 @@ trait Check: Send {
 
 impl<M: hmac::Mac + Clone + Send> Check for M {
     fn fits(&self, parts: [&[u8]; 2], mac: &[u8]) -> bool {
-        let keyed = parts.iter().fold(self.clone(), |keyed, part| keyed.chain_update(part));
+        let keyed = parts.iter().fold(self.clone(), hmac::Mac::chain_update);
         keyed.verify_slice(mac).is_ok()
     }
 }

@@ -33,13 +33,17 @@ fn mix<M: Mac + KeyInit>(secret: &[u8], seed: [&[u8]; 3], out: &mut [u8]) -> Opt
     let keyed = || <M as Mac>::new_from_slice(secret).ok();
     let mut a = {
         let mut mac = keyed()?;
-        seed.iter().for_each(|part| Mac::update(&mut mac, part));
+        for part in seed {
+            Mac::update(&mut mac, part);
+        }
         mac.finalize().into_bytes()
     };
     for chunk in out.chunks_mut(a.len()) {
         let mut mac = keyed()?;
         Mac::update(&mut mac, &a);
-        seed.iter().for_each(|part| Mac::update(&mut mac, part));
+        for part in seed {
+            Mac::update(&mut mac, part);
+        }
         for (byte, mixed) in chunk.iter_mut().zip(mac.finalize().into_bytes()) {
             *byte ^= mixed;
         }

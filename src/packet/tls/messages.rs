@@ -90,7 +90,7 @@ impl Session {
         let tls13 = self.agreed.as_ref().is_some_and(|agreed| agreed.version == TLS13);
         match (kind, client) {
             (CLIENT_HELLO, true) => self.client_hello(&ClientHello::read(body)?),
-            (SERVER_HELLO, false) => self.server_hello(ServerHello::read(body)?)?,
+            (SERVER_HELLO, false) => self.server_hello(&ServerHello::read(body)?)?,
             (ENCRYPTED_EXTENSIONS, false) if tls13 => self.encrypted(Encrypted::read(body)?),
             (CERTIFICATE, false) => {
                 if let Some(der) = first_certificate(body, tls13) {
@@ -131,7 +131,7 @@ impl Session {
         self.next = None;
     }
 
-    fn server_hello(&mut self, hello: ServerHello) -> Option<()> {
+    fn server_hello(&mut self, hello: &ServerHello) -> Option<()> {
         let greeting = self.greeting.as_mut()?;
         if hello.retry {
             greeting.retried = true;

@@ -117,8 +117,8 @@ impl Opener {
     pub(super) fn open(&mut self, header: Header, fragment: &mut [u8]) -> Option<(u8, Range<usize>)> {
         let sequence = self.sequence.to_be_bytes();
         let [high, low] = header.version;
-        let [a, b, c, d, e, f, g, h] = sequence;
-        let start = [a, b, c, d, e, f, g, h, header.kind, high, low];
+        let mut start = [0, 0, 0, 0, 0, 0, 0, 0, header.kind, high, low];
+        start[..8].copy_from_slice(&sequence);
         let opened = match &mut self.kind {
             Kind::Explicit { cipher, salt } => {
                 let (explicit, sealed) = fragment.split_first_chunk_mut::<8>()?;

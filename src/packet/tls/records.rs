@@ -183,11 +183,11 @@ impl Session {
         let fresh = opener.fresh();
         let length = fragment.len();
         match opener.open(header, fragment) {
-            Some(opened) => {
+            Some(found) => {
                 if side.phase == Phase::Refused {
                     side.phase = Phase::Handshake;
                 }
-                Some(opened)
+                Some(found)
             }
             None if side.phase == Phase::Refused && side.pass_over(length) => None,
             None => {

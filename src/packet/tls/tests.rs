@@ -24,7 +24,7 @@ fn recorded(text: &str) -> Recorded {
     for line in text.lines() {
         let (kind, value) = line.split_once(' ').unwrap();
         match kind {
-            "key" => recorded.keys += &format!("{value}\n"),
+            "key" => recorded.keys.extend([value, "\n"]),
             ">" | "<" => recorded.sent.push((kind == ">", bytes(value))),
             _ => recorded.plain[usize::from(kind == "server")] = bytes(value),
         }
