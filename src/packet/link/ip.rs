@@ -109,6 +109,10 @@ fn inside(mut ip: Inside, mut rest: Rest<'_>) -> Option<Found<'_>> {
 
 /// RFC 9293 section 3.1.
 fn tcp(ip: Inside, rest: Rest<'_>) -> Option<Found<'_>> {
+    let length = usize::from(rest.bytes.get(12)? >> 4) * 4;
+    if length < TcpHeader::MIN_LEN {
+        return Some(LIES);
+    }
     let fixed;
     let header = match TcpHeaderSlice::from_slice(rest.bytes) {
         Ok(header) => header,
@@ -125,7 +129,6 @@ fn tcp(ip: Inside, rest: Rest<'_>) -> Option<Found<'_>> {
             TcpHeaderSlice::from_slice(&fixed).ok()?
         }
     };
-    let length = usize::from(rest.bytes.get(12)? >> 4) * 4;
     let payload = rest.bytes.get(length..).unwrap_or_default();
     let missing = u32::try_from(length.saturating_sub(rest.bytes.len())).unwrap_or(u32::MAX);
     let Some(cut) = rest.cut.checked_sub(missing) else { return Some(LIES) };
