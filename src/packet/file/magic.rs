@@ -119,13 +119,11 @@ pub(super) fn refusal(kind: Kind, first: &[u8]) -> String {
         Kind::Foreign(what, advice) => format!("{expected}; this looks like {what}: {advice}"),
         Kind::Other(what) => format!("{expected}; this looks like {what}"),
         Kind::Gzip => format!("{expected}; this is packed with gzip twice"),
-        Kind::Classic(_) | Kind::Pcapng | Kind::Unknown => match first {
-            [] => format!("{expected}; the file is empty"),
-            _ => {
-                let bytes: Vec<String> = first.iter().take(8).map(|b| format!("{b:02x}")).collect();
-                format!("{expected}; the file begins with {} ({})", bytes.join(" "), printable(first))
-            }
-        },
+        Kind::Classic(_) | Kind::Pcapng | Kind::Unknown if first.is_empty() => format!("{expected}; the file is empty"),
+        Kind::Classic(_) | Kind::Pcapng | Kind::Unknown => {
+            let bytes: Vec<String> = first.iter().take(8).map(|b| format!("{b:02x}")).collect();
+            format!("{expected}; the file begins with {} ({})", bytes.join(" "), printable(first))
+        }
     }
 }
 

@@ -131,6 +131,7 @@ impl<R: Read> Reader<R> {
     }
 
     /// The next item; `None` at an orderly end. After damage nothing follows but the same damage.
+    #[expect(clippy::should_implement_trait, reason = "an item borrows the reader's buffer, which no Iterator can say")]
     pub fn next(&mut self) -> Result<Option<Item<'_>>, Damage> {
         if let Some(damage) = &self.damage {
             return Err(damage.clone());

@@ -70,7 +70,10 @@ impl Pcapng {
             }
             let found = match kind {
                 SECTION => self.section(block).map(|()| None)?,
-                INTERFACE => self.interface(block, buffer.offset(), count).map(|()| None)?,
+                INTERFACE => {
+                    self.interface(block, buffer.offset(), count);
+                    None
+                }
                 ENHANCED | OBSOLETE | SIMPLE => self.packet(kind, block, buffer.offset(), count),
                 SECRETS => self.secrets(block, buffer.offset(), count),
                 kind => {
@@ -130,10 +133,10 @@ impl Pcapng {
     }
 
     /// Section 4.2. One that cannot be read still has its number.
-    fn interface(&mut self, block: &[u8], offset: u64, count: &mut Count) -> Result<(), String> {
+    fn interface(&mut self, block: &[u8], offset: u64, count: &mut Count) {
         if self.interfaces.len() >= INTERFACES {
             count.odd(offset, || format!("more than {INTERFACES} interfaces in a section"));
-            return Ok(());
+            return;
         }
         let parsed = match self.order {
             Order::Little => parse_interfacedescriptionblock_le(block),
@@ -151,7 +154,6 @@ impl Pcapng {
             Interface { link: NO_LINK, snap: 0, clock: Clock::default() }
         };
         self.interfaces.push(interface);
-        Ok(())
     }
 
     /// The parser's own reading of these two options knows no powers of two and one byte order only.

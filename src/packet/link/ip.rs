@@ -72,13 +72,16 @@ struct Inside {
 fn inside(mut ip: Inside, mut rest: Rest<'_>) -> Option<Found<'_>> {
     for _ in 0..MOST_TAGS {
         let (next, length) = match ip.protocol {
-            IpNumber::TCP | IpNumber::IPV4 | IpNumber::IPV6 | IpNumber::GRE if ip.fragment => return Some(FRAGMENT),
+            IpNumber::TCP | IpNumber::IPV4 | IpNumber::IPV6 | IpNumber::GRE | IpNumber::AUTHENTICATION_HEADER
+                if ip.fragment =>
+            {
+                return Some(FRAGMENT);
+            }
             IpNumber::TCP => return tcp(ip, rest),
             IpNumber::IPV4 | IpNumber::IPV6 => return tunnel::ip(rest),
             IpNumber::GRE => return tunnel::gre(rest),
             IpNumber::UDP if !ip.fragment => return tunnel::udp(rest),
             IpNumber::ENCAPSULATING_SECURITY_PAYLOAD => return Some(Found::Unreadable("a packet that IPsec encrypts")),
-            IpNumber::AUTHENTICATION_HEADER if ip.fragment => return Some(FRAGMENT),
             IpNumber::AUTHENTICATION_HEADER => {
                 let header = IpAuthHeaderSlice::from_slice(rest.bytes).ok()?;
                 (header.next_header(), header.slice().len())

@@ -39,7 +39,7 @@ struct Rest<'a> {
     tunnels: u8,
 }
 
-impl<'a> Rest<'a> {
+impl Rest<'_> {
     /// What comes after a header of this length; `None` where the header was cut.
     fn after(self, header: usize) -> Option<Self> {
         Some(Self { bytes: self.bytes.get(header..)?, ..self })
