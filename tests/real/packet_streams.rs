@@ -289,19 +289,19 @@ fn cut_packets() {
     let cut = captures.make("cut.pcap", "editcap", |c, out| {
         c.args(["-s", "120", "-F", "pcap"]).arg(&whole).arg(out);
     });
-    let (whole, ours) = (captures.compare(&whole, 1), ours(&cut));
-    assert!(holes(&ours) > 20);
-    let theirs = theirs(&captures.0, &cut, 1);
+    let (whole, mine) = (captures.compare(&whole, 1), ours(&cut));
+    assert!(holes(&mine) > 20);
+    let wireshark = theirs(&captures.0, &cut, 1);
     for side in 0..2 {
-        let (mut captured, mut length) = (ours[0].sent[side].clone(), 0);
+        let (mut bytes, mut length) = (mine[0].sent[side].clone(), 0);
         for n in 1..200 {
-            while let Some(at) = captured.windows(hole(n).len()).position(|part| part == hole(n)) {
-                captured.drain(at..at + hole(n).len());
+            while let Some(at) = bytes.windows(hole(n).len()).position(|part| part == hole(n)) {
+                bytes.drain(at..at + hole(n).len());
                 length += usize::try_from(n).unwrap();
             }
         }
-        length += captured.len();
-        assert_eq!((captured, length), (theirs[0].sent[side].clone(), whole[0].sent[side].len()));
+        length += bytes.len();
+        assert_eq!((bytes, length), (wireshark[0].sent[side].clone(), whole[0].sent[side].len()));
     }
 }
 

@@ -147,10 +147,10 @@ impl Flow {
                     other.settle(when.at, segments, tell);
                 }
             }
-            if !segment.payload.is_empty() || segment.fin || segment.cut > 0 {
-                if let Err(after) = data(own, segment, tell) {
-                    return after;
-                }
+            if (!segment.payload.is_empty() || segment.fin || segment.cut > 0)
+                && let Err(after) = data(own, segment, tell)
+            {
+                return after;
             }
             if wanted {
                 own.settle(when.at, segments, tell);

@@ -50,6 +50,7 @@ pub enum End {
 
 impl End {
     /// The other one.
+    #[must_use]
     pub const fn other(self) -> Self {
         match self {
             Self::First => Self::Second,

@@ -94,16 +94,12 @@ impl Body {
     pub(super) const fn skip(&mut self, n: u64) -> bool {
         match self {
             Self::UntilClose => true,
-            Self::Length(left) if n < *left => {
+            Self::Length(left) | Self::Chunked(Chunk::Data(left)) if n < *left => {
                 *left = left.saturating_sub(n);
                 true
             }
             Self::Length(left) if n == *left => {
                 *self = Self::None;
-                true
-            }
-            Self::Chunked(Chunk::Data(left)) if n < *left => {
-                *left = left.saturating_sub(n);
                 true
             }
             Self::Chunked(Chunk::Data(left)) if n == *left => {

@@ -11,7 +11,7 @@ fn port(number: u32) -> SocketAddr {
     ([10, a, b, c], 40_000).into()
 }
 
-fn from<'a>(number: u32, sequence: u32, payload: &'a [u8]) -> Segment<'a> {
+fn from(number: u32, sequence: u32, payload: &[u8]) -> Segment<'_> {
     Segment { from: port(number), to: server(), ..plain(true, sequence, payload) }
 }
 

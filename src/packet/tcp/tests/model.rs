@@ -80,8 +80,8 @@ fn run(fates: &[Vec<Fate>; 2], starts: [u32; 2], lossless: bool, acknowledged: b
             let from = at - fate.overlap.min(at);
             let to = at + fate.length;
             // The last is never lost: that is another test.
-            let lost = fate.lost && !lossless && turn + 1 < fates.len();
-            if !lost {
+            let gone = fate.lost && !lossless && turn + 1 < fates.len();
+            if !gone {
                 here[from..to].copy_from_slice(&bytes[from..to]);
                 let last = turn + 1 == fates.len();
                 packets.push((turn + fate.delay, side, Some(from), to, last));

@@ -93,7 +93,9 @@ fn every_packet_twice() {
         trace.packet(segment);
     }
     // And the other file, read after it.
-    segments.into_iter().for_each(|segment| trace.packet(segment));
+    for segment in segments {
+        trace.packet(segment);
+    }
     trace.finish();
     trace.told(&["0 opened whole 50000", "0 > GET", "0 < 200", "0 < !", "0 < fin", "0 > fin", "0 closed"]);
 }
