@@ -139,6 +139,13 @@ impl AuthField {
         }
     }
 
+    /// The token claims more bytes than came: an element of it, or a buffer that it points to, ends behind it.
+    pub fn cut_off(&self) -> Option<&Fault> {
+        let claims =
+            |f: &&Fault| f.expected.ends_with(" bytes of content") || f.expected.ends_with(" bytes of payload");
+        self.faults.iter().find(claims)
+    }
+
     /// The Kerberos message, raw or inside SPNEGO.
     pub fn kerberos(&self) -> Option<&Kerberos> {
         match &self.token {

@@ -283,6 +283,12 @@ impl Site {
                 {
                     c.answered_here = true;
                 }
+                // Whoever answers another challenge here came between this one and its own answer.
+                if !matches!(found, Verdict::Here(..))
+                    && let Some(c) = waiting.and_then(|id| self.challenges.get_mut(id))
+                {
+                    c.interrupted_by.get_or_insert(exchange.exchange);
+                }
                 verdict = Some(found);
             }
             connection.challenge = None;

@@ -40,7 +40,7 @@ finding! {
     basis: Observed,
     schemes: ["ntlm", "negotiate-ntlm"],
     cause: Connections,
-    consequence_of: [],
+    consequence_of: ["handshake-split-across-connections"],
     denies_pairing: true,
     since: "0.1.0",
 }

@@ -20,7 +20,7 @@ finding! {
     /// locked, expired or restricted account, hence `inferred`; `observed` when IIS's detailed page or its log
     /// (`authtap report --iis-log`) gives the reason. When the same user was accepted before in this watch, the credentials
     /// may be right and the resource forbidden: then it is only `suspected`. So it is for NTLM when the answer's `Server` is not IIS: a hop
-    /// behind authtap that mixes connections looks the same.
+    /// behind authtap that mixes connections, or ends TLS where Extended Protection is on, looks the same.
     ///
     /// ## Why it breaks
     /// The server, or the domain controller it asked, did not accept what came. Why, only they know: IIS logs `401 1` (or
@@ -117,7 +117,8 @@ fn draft(turn: &Turn, view: &View<'_>) -> Draft {
         (
             Basis::Suspected,
             "it may be a wrong password, an unknown user or a restricted account, but a hop behind authtap that does not \
-             keep a connection to the server for each client makes a right password fail as well",
+             keep a connection to the server for each client makes a right password fail as well, and so does one that ends \
+             TLS where Extended Protection is on",
         )
     } else {
         (

@@ -1,6 +1,7 @@
 //! See the page below.
 
 use crate::finding::memory::Memory;
+use crate::finding::shared::hops::not_iis;
 use crate::finding::shared::refusal::may_be_credentials;
 use crate::finding::shared::subject::key;
 use crate::finding::shared::ticket::{WRONG_KEY, ap_req, described, error_name, krb_error, spn};
@@ -17,7 +18,7 @@ finding! {
     /// ## What authtap saw
     /// `observed`: a KRB-ERROR in the 401 that says so (KRB_AP_ERR_MODIFIED, 41; other servers say 31, 35, 44 or 45). `suspected`: tickets for
     /// one service name refused twice or more, and none accepted, without a reason; clocks that differ, Extended Protection over a hop that
-    /// ends TLS (Kerberos hides its binding) and a permission look the same.
+    /// ends TLS (Kerberos hides its binding), a permission and a hop behind authtap that takes `Authorization` away look the same.
     ///
     /// ## Why it breaks
     /// The domain controller seals a ticket for the account that owns the service principal name (SPN). IIS opens it with
@@ -122,7 +123,9 @@ impl Detect for Detector {
             );
             return;
         }
-        if name.accepted || !turn.offers_windows() || !may_be_credentials(turn) {
+        // A ticket that did not come whole says nothing of the key.
+        let cut = turn.exchange.authorization.as_ref().is_some_and(|field| field.cut_off().is_some());
+        if cut || name.accepted || !turn.offers_windows() || !may_be_credentials(turn) {
             return;
         }
         name.refused += 1;
@@ -139,11 +142,12 @@ impl Detect for Detector {
                 Basis::Suspected,
                 format!(
                     "{} tickets for {} were refused and none was accepted, the last from {from} on connection {}. Most \
-                     likely the SPN stands on another account than the one whose key IIS uses; clocks that differ, {binding}or \
-                     a permission would look the same.",
+                     likely the SPN stands on another account than the one whose key IIS uses; clocks that differ, {binding}a \
+                     permission, or a hop behind authtap that takes `Authorization` away would look the same{}.",
                     name.refused,
                     described(ticket),
                     turn.exchange.connection,
+                    not_iis(turn),
                 ),
                 here,
             )

@@ -99,8 +99,7 @@ fn wrong(field: &AuthField) -> Option<(Wrong, Option<&Fault>)> {
     if let Some(f) = fault("credentials").filter(|f| f.expected == "the end") {
         return Some((Wrong::More, Some(f)));
     }
-    // An element that claims more bytes than the token has.
-    if let Some(f) = field.faults.iter().find(|f| f.expected.ends_with(" bytes of content")) {
+    if let Some(f) = field.cut_off() {
         return Some((Wrong::Cut, Some(f)));
     }
     let windows = matches!(field.scheme, Scheme::Ntlm | Scheme::Negotiate | Scheme::Kerberos | Scheme::Nego2);

@@ -32,7 +32,8 @@ finding! {
     /// Afterwards the AUTHENTICATE names a user.
     ///
     /// ## Not this when
-    /// The server accepts the anonymous logon, or the handshake was torn apart. Where Windows notices that client and server
+    /// The server accepts the anonymous logon, or the handshake was torn apart, or the message was cut off on its way
+    /// (`authorization-malformed`). Where Windows notices that client and server
     /// are one machine, its AUTHENTICATE is nearly empty too (`NTLMSSP_NEGOTIATE_LOCAL_CALL`): that is not anonymous, see
     /// `loopback-check`.
     ///
@@ -71,7 +72,9 @@ impl Detect for Detector {
             return;
         }
         let Some(message) = turn.authenticate() else { return };
-        let nobody = message.user.is_empty() && message.response != NtlmResponse::Unreadable;
+        // A name that was cut off on its way is none that is missing.
+        let cut = turn.exchange.authorization.as_ref().is_some_and(|field| field.cut_off().is_some());
+        let nobody = message.user.is_empty() && message.response != NtlmResponse::Unreadable && !cut;
         if !(nobody || message.response == NtlmResponse::Anonymous) || message.flags & LOCAL_CALL != 0 {
             return;
         }

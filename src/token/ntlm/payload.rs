@@ -60,7 +60,7 @@ impl<'a> Message<'a> {
             faults.add(
                 self.base.saturating_add(buffer.offset),
                 field,
-                format!("{} bytes", buffer.length),
+                format!("{} bytes of payload", buffer.length),
                 format!("{}", bytes.len()),
             );
         }

@@ -75,7 +75,7 @@ impl Tokens {
     pub(super) fn text(&mut self, inside: &str, at: Stamp) -> String {
         let words = Words::of(inside);
         let kind = *words.0.first().unwrap_or_else(|| panic!("an empty token"));
-        let bytes = match kind {
+        let mut bytes = match kind {
             "negotiate" => in_spnego(&words, &negotiate(&words), true),
             "challenge" => in_spnego(&words, &self.challenge(&words, at), false),
             "authenticate" => in_spnego(&words, &self.authenticate(&words, at), false),
@@ -87,6 +87,9 @@ impl Tokens {
             "x" => return "x".repeat(words.second().parse().expect("a number of bytes")),
             _ => panic!("no token: {{{inside}}}"),
         };
+        if let Some(left) = words.option("cut") {
+            bytes.truncate(left.parse().expect("how many bytes are left"));
+        }
         STANDARD.encode(bytes)
     }
 
