@@ -113,7 +113,8 @@ pub(crate) fn curl_at(rig: &Rig, port: u16, path: &str, kdc: &Kdc, ahead: &str) 
     asked(client, rig, port, path, ["--negotiate", "--user", ":"])
 }
 
-fn asked<S: Into<OsString>>(
+/// A client that is curl in the end, prepared as the test wishes it.
+pub(crate) fn asked<S: Into<OsString>>(
     mut client: Command,
     rig: &Rig,
     port: u16,

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 
 use crate::parts;
 use crate::process::{DEADLINE, Process, command};
@@ -40,6 +41,11 @@ impl Haproxy {
                 ("OPTION", option),
             ],
         );
+        Self::launch(name, rig, &configuration, port, &[upstream])
+    }
+
+    /// Starts it with a configuration that makes it listen on `port` and send on to `upstreams`.
+    pub(crate) fn launch(name: &str, rig: &Rig, configuration: &Path, port: u16, upstreams: &[u16]) -> Self {
         // It tells a service manager when it accepts connections; here the test is that manager.
         let manager = rig.path(&format!("{name}.ready"));
         let ready = UnixDatagram::bind(&manager).unwrap();
@@ -51,7 +57,7 @@ impl Haproxy {
         loop {
             let length = ready.recv(&mut said).unwrap_or_else(|error| panic!("{name} did not get ready: {error}"));
             if said[..length].starts_with(b"READY=1") {
-                parts::serves(port, "HAProxy", &[upstream]);
+                parts::serves(port, "HAProxy", upstreams);
                 return Self { process, port };
             }
         }

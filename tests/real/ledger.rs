@@ -29,6 +29,8 @@ pub(crate) struct Expected {
     told: Told,
     /// Whether it is told at all differs from run to run.
     perhaps: bool,
+    /// Where all links are seen, another finding explains it.
+    explained: bool,
     why: &'static str,
 }
 
@@ -49,6 +51,7 @@ pub(crate) const fn told(slug: &'static str, basis: &'static str, connections: &
         connections: Some(connections),
         told: Told::Everywhere,
         perhaps: false,
+        explained: false,
         why: "",
     }
 }
@@ -76,6 +79,11 @@ impl Expected {
     /// Captures tell it, authtap itself does not; `why` is for the table.
     pub(crate) const fn captured_alone(self, why: &'static str) -> Self {
         Self { told: Told::Captured, why, ..self }
+    }
+
+    /// The capture of all links has another finding that explains it.
+    pub(crate) const fn explained_by_other_links(self) -> Self {
+        Self { explained: true, ..self }
     }
 
     /// Only the capture of all links tells it; `why` is for the table. Its connections are not compared.
@@ -218,7 +226,9 @@ fn from_the_link(expected: &[Expected], live: &[Finding], diagnosis: &Diagnosis)
 }
 
 fn roots_of_all(expected: &[Expected], live: &[Finding], readable: bool) -> BTreeSet<String> {
-    let which = |e: &Expected| e.root.is_none() && e.told != Told::Live && (readable || e.told == Told::OtherLinks);
+    let which = |e: &Expected| {
+        e.root.is_none() && !e.explained && e.told != Told::Live && (readable || e.told == Told::OtherLinks)
+    };
     let nowhere: Vec<_> = expected.iter().map(|e| Expected { connections: None, ..*e }).collect();
     wanted(&nowhere, live, which)
 }

@@ -25,6 +25,7 @@ PYTHON = [VENV, "-c", "import importlib.metadata, sys; print(importlib.metadata.
 BROWSER = ["sh", "-c", "$(command -v chromium || command -v google-chrome || command -v google-chrome-stable) --version"]
 PARTS = {
     "Apache": [["apache2", "-v"], [*PACKAGE, "libapache2-mod-auth-gssapi"], [*PACKAGE, "gss-ntlmssp"]],
+    "Apache mod_proxy": [["apache2", "-v"]],
     "HAProxy": [["haproxy", "-v"]],
     "NTLM server": [[*PYTHON, "pyspnego"]],
     "curl": [["curl", "--version"]],

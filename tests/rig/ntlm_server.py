@@ -267,6 +267,7 @@ def run(server, sock, peer, tls):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--computer", default=COMPUTER, help="what this server calls itself in its challenges")
     parser.add_argument("--accounts", required=True, help="file of DOMAIN:user:password lines")
     parser.add_argument("--basic", action="store_true", help="offer Basic too")
     parser.add_argument("--persistent-auth", action="store_true", help="say Persistent-Auth on the final response")
@@ -279,6 +280,7 @@ def main():
     parser.add_argument("--tls-key")
     parser.add_argument("--epa", action="store_true", help="refuse logons that are not bound to the certificate (Extended Protection)")
     options = parser.parse_args()
+    socket.gethostname = lambda: options.computer
     os.environ["NTLM_USER_FILE"] = options.accounts  # Where pyspnego's acceptor looks accounts up.
 
     tls = None

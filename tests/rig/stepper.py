@@ -11,6 +11,9 @@ Orders (see the functions for what happens inside the pool):
   crossed    two clients, each one's AUTHENTICATE lands on the connection where the other was challenged
   stray      one client, its AUTHENTICATE lands on a connection where nothing was challenged
   interleaved  two clients on one upstream connection: the second's NEGOTIATE comes between the first's legs
+  reconnecting  one client whose connection ends after the CHALLENGE: it waits for that end, and goes on over a new connection
+
+With --curl the clients are `curl --ntlm`, two at once, whose legs are held back and let through in that order (curl_legs.py).
 """
 
 import argparse
@@ -22,6 +25,8 @@ import urllib.parse
 
 import loopback  # noqa: F401
 import spnego
+
+from curl_legs import Curl
 
 
 class Client:
@@ -74,6 +79,13 @@ class Client:
                 self.challenge = base64.b64decode(token)
         if self.challenge is None:
             raise SystemExit(f"{self.name} was not challenged: status {response.status}")
+
+    def reconnect(self):
+        """Waits until the other side has ended the connection, and opens a new one."""
+        if self.connection.sock is not None and self.connection.sock.recv(1):
+            raise SystemExit(f"{self.name} was told more instead of the end")
+        self.connection.close()
+        self.connection.connect()
 
     def authenticate(self):
         """Type 3 out, the verdict back."""
@@ -142,15 +154,19 @@ def crossed(options):
     """
     control = Control(options)
     (name_a, account_a), (name_b, account_b) = accounts(options, 2)
-    a, b = Client(name_a, options, account_a), Client(name_b, options, account_b)
-    slow1, slow2, slow3 = (Slow(f"slow{n}", options, control) for n in (1, 2, 3))
+    # Each connects only when it has something to ask, so that connections and first requests come in the same order.
+    slow1 = Slow("slow1", options, control)
     slow1.begin()
+    slow2 = Slow("slow2", options, control)
     slow2.begin()
     slow1.end()
+    a = options.client(name_a, options, account_a)
     a.negotiate()
     slow2.end()
+    b = options.client(name_b, options, account_b)
     b.negotiate()
     a.authenticate()
+    slow3 = Slow("slow3", options, control)
     slow3.begin()
     b.authenticate()
     slow3.end()
@@ -166,8 +182,9 @@ def stray(options):
     """
     control = Control(options)
     ((name, account),) = accounts(options, 1)
-    a, slow1 = Client(name, options, account), Slow("slow1", options, control)
+    slow1 = Slow("slow1", options, control)
     slow1.begin()
+    a = options.client(name, options, account)
     a.negotiate()
     slow1.end()
     a.authenticate()
@@ -177,11 +194,20 @@ def interleaved(options):
     """Two clients that share one upstream connection: B's NEGOTIATE takes the place of A's, so A's AUTHENTICATE answers a
     challenge that is gone, though the connection is the right one. The refusal clears the context: B fails too."""
     (name_a, account_a), (name_b, account_b) = accounts(options, 2)
-    a, b = Client(name_a, options, account_a), Client(name_b, options, account_b)
+    a, b = options.client(name_a, options, account_a), options.client(name_b, options, account_b)
     a.negotiate()
     b.negotiate()
     a.authenticate()
     b.authenticate()
+
+
+def reconnecting(options):
+    """One client, and a server or a hop that ends the connection after the CHALLENGE."""
+    ((name, account),) = accounts(options, 1)
+    client = Client(name, options, account)
+    client.negotiate()
+    client.reconnect()
+    client.authenticate()
 
 
 def accounts(options, count=None):
@@ -191,7 +217,7 @@ def accounts(options, count=None):
     return [(user.rpartition("\\")[2], (user, password)) for user, password in found]
 
 
-ORDERS = {order.__name__: order for order in (whole, crossed, stray, interleaved)}
+ORDERS = {order.__name__: order for order in (whole, crossed, stray, interleaved, reconnecting)}
 
 
 def main():
@@ -203,6 +229,7 @@ def main():
     parser.add_argument("--password", action="append", default=[])
     parser.add_argument("--scheme", choices=["NTLM", "Negotiate"], default="NTLM")
     parser.add_argument("--ca", help="PEM file of the authority that the server's certificate is checked against")
+    parser.add_argument("--curl", dest="client", action="store_const", const=Curl, default=Client, help="the clients are curl")
     options = parser.parse_args()
     ORDERS[options.order](options)
 
