@@ -13,14 +13,14 @@ use crate::model::transport::Certificate;
 use crate::net::clock::Clock;
 use crate::net::tls::certificate_facts;
 use crate::packet::diagnose::{Facts, Options, diagnose};
-use crate::packet::file::is_capture;
+use crate::packet::file::{FIRST, is_capture};
 use crate::packet::tls::KeyLog;
 
 /// What stands for a tap in a report: connections are numbered through all packet captures that are named together.
 pub(super) const TAP: &str = "packets";
 
 /// So much of a file tells what it is.
-const BEGINNING: usize = 16;
+const BEGINNING: usize = FIRST;
 
 /// Progress is told this often, on a terminal.
 const OFTEN: Duration = Duration::from_secs(2);
