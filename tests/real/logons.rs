@@ -255,6 +255,7 @@ fn a_pool_splits_two_handshakes(transport: Transport) {
 /// The split is named with just these connections and as something that was seen, and nobody's password is blamed for it.
 fn assert_split(breakage: &str, diagnosis: &Diagnosis, connections: &[u64]) {
     Ledger::judge_alone(breakage, diagnosis, &[SPLIT_SOMEWHERE]);
+    diagnosis.from_packets.assert_frames(SPLIT);
     let split = diagnosis.finding(SPLIT);
     let named: BTreeSet<u64> =
         split["connections"].as_array().unwrap().iter().map(|number| number.as_u64().unwrap()).collect();
@@ -302,6 +303,7 @@ fn a_pool_splits_real_clients(transport: Transport) {
     let interleaved = told("handshake-interleaved", "observed", &[])
         .perhaps("a second challenge on the connection of one that waits: which thread is faster decides");
     Ledger::judge_alone(&breakage, &diagnosis, &[SPLIT_SOMEWHERE, interleaved]);
+    diagnosis.from_packets.assert_frames(SPLIT);
     let split = diagnosis.finding(SPLIT);
     assert!(split["count"].as_u64().unwrap() >= 2, "two clients at least were split:\n{split:#}");
 }

@@ -16,7 +16,7 @@ use crate::parts;
 use crate::process::{command, run};
 use crate::soak::worries;
 use crate::tcpdump::{Tcpdump, only};
-use crate::tshark::requests;
+use crate::tshark::{ntlm, requests};
 
 /// `authtap report` reads packet captures.
 const READS_PACKETS: bool = true;
@@ -133,6 +133,23 @@ impl FromPackets {
         let of =
             |report: &Value| [&report["connections"], &report["exchanges"], &report["handshakes"]].map(Clone::clone);
         assert_eq!(of(&self.link), of(live), "{:#}", self.link);
+    }
+
+    /// The frames that a finding of the link names hold the messages of NTLM that it says, in tshark's eyes.
+    pub(crate) fn assert_frames(&self, slug: &str) {
+        if !self.read() {
+            return;
+        }
+        let found = self.link["findings"].as_array().unwrap().iter().find(|f| f["slug"] == slug);
+        let evidence = found.unwrap_or_else(|| panic!("no {slug} in {:#}", self.link))["evidence"].as_array().unwrap();
+        let seen = ntlm(&self.files[0], &[self.port], self.keys.as_deref());
+        let messages = ["NEGOTIATE", "CHALLENGE", "AUTHENTICATE"];
+        let named: Vec<_> = evidence.iter().filter(|e| messages.iter().any(|m| e["message"] == *m)).collect();
+        assert!(named.len() >= 2, "{evidence:#?}");
+        for piece in named {
+            let frame = piece["frame"].as_u64().unwrap_or_else(|| panic!("no frame: {piece:#}"));
+            assert_eq!(Some(&piece["message"]), seen.get(&frame).map(|m| Value::from(*m)).as_ref(), "{piece:#}");
+        }
     }
 
     /// The number that each connection of the live capture has in that of the link: they are numbered by their first requests,

@@ -16,17 +16,28 @@ use crate::rig::Rig;
 
 /// The ports of each request in a capture, from and to, in the order of the packets; `keys` open TLS.
 pub(crate) fn requests(capture: &Path, ports: &[u16], keys: Option<&Path>) -> Vec<(u16, u16)> {
+    let lines = fields(capture, ports, keys, "http.request", ["tcp.srcport", "tcp.dstport"]);
+    lines.into_iter().map(|[from, to]| (from.parse().unwrap(), to.parse().unwrap())).collect()
+}
+
+/// The frames of a capture that hold messages of NTLM, and which.
+pub(crate) fn ntlm(capture: &Path, ports: &[u16], keys: Option<&Path>) -> HashMap<u64, &'static str> {
+    let lines = fields(capture, ports, keys, "ntlmssp", ["frame.number", "ntlmssp.messagetype"]);
+    let messages = lines.into_iter().map(|[frame, kind]| {
+        let kind = match kind.as_str() {
+            "0x00000001" => "NEGOTIATE",
+            "0x00000002" => "CHALLENGE",
+            "0x00000003" => "AUTHENTICATE",
+            other => panic!("frame {frame} holds an NTLM message {other:?}"),
+        };
+        (frame.parse().unwrap(), kind)
+    });
+    messages.collect()
+}
+
+fn fields(capture: &Path, ports: &[u16], keys: Option<&Path>, filter: &str, names: [&str; 2]) -> Vec<[String; 2]> {
     let mut tshark = command("tshark");
-    tshark.arg("-r").arg(capture).args([
-        "-Y",
-        "http.request",
-        "-T",
-        "fields",
-        "-e",
-        "tcp.srcport",
-        "-e",
-        "tcp.dstport",
-    ]);
+    tshark.arg("-r").arg(capture).args(["-Y", filter, "-T", "fields", "-e", names[0], "-e", names[1]]);
     for port in ports {
         tshark.args(["-d", &format!("tcp.port=={port},{}", if keys.is_some() { "tls" } else { "http" })]);
     }
@@ -35,11 +46,7 @@ pub(crate) fn requests(capture: &Path, ports: &[u16], keys: Option<&Path>) -> Ve
     }
     tshark.env("HOME", capture.parent().unwrap());
     let said = run("tshark", tshark).stdout;
-    let ports = said.lines().map(|line| {
-        let (from, to) = line.split_once('\t').unwrap();
-        (from.parse().unwrap(), to.parse().unwrap())
-    });
-    ports.collect()
+    said.lines().map(|line| line.split_once('\t').unwrap()).map(|(a, b)| [a.to_owned(), b.to_owned()]).collect()
 }
 
 /// Gives how many tokens held something that both read.
