@@ -72,9 +72,9 @@ impl Authtap {
         let ended = self.process.stop("INT");
         assert!(ended.status.success(), "authtap ended with {}:\n{}", ended.status, ended.stderr);
         let report = report(&self.capture, None);
-        let from_packets = self.links.diagnose(self.port, self.upstream, self.keys.as_deref());
         let events = fs::read_to_string(&self.capture).unwrap();
-        let events = events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let events: Vec<Value> = events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let from_packets = self.links.diagnose(self.port, self.upstream, self.keys.as_deref(), &events);
         Diagnosis { summary: ended.stdout + &ended.stderr, report, events, from_packets, way: parts::way(self.port) }
     }
 }

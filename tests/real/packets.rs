@@ -73,29 +73,40 @@ impl Links {
             parts.iter().for_each(|part| fs::remove_file(part).unwrap());
             parts = vec![merged];
         }
-        let all = only(&parts[0], &[], self.file("all"));
+        let all = only(&parts[0], None, &[], self.file("all"));
         fs::remove_file(&parts[0]).unwrap();
         all
     }
 
     /// Ends the captures, and has them diagnosed; `keys` holds the TLS secrets, where there is TLS.
-    pub(crate) fn diagnose(&self, listen: u16, upstream: u16, keys: Option<&Path>) -> FromPackets {
+    /// `events` are authtap's own of the same run.
+    pub(crate) fn diagnose(&self, listen: u16, upstream: u16, keys: Option<&Path>, events: &[Value]) -> FromPackets {
         let all = self.stop();
         // Each connection of a client is one to the server, so where the keys of the link in front are not to be had, the
         // link behind tells the same.
         let tells = |parts: Vec<&str>| keys.is_none() || parts.iter().all(|part| TELLS_KEYS.contains(part));
-        let port = if tells(parts::before(listen).into_iter().collect()) {
-            Some(listen)
-        } else {
-            tells(parts::at(upstream).into_iter().collect()).then_some(upstream)
-        };
-        let link_file = only(&all, &[port.unwrap_or(listen)], self.file("link"));
-        let (port, readable) = (port.unwrap_or(listen), port.is_some());
+        let in_front = tells(parts::before(listen).into_iter().collect());
+        let behind = !in_front && tells(parts::at(upstream).into_iter().collect());
+        let readable = in_front || behind;
+        let port = if behind { upstream } else { listen };
+        // Others may ask the server meanwhile, authtap's self-checks among them.
+        let clients: Vec<u16> =
+            if behind { connections(events, behind).map(|(port, _)| port).collect() } else { Vec::new() };
+        let link_file = only(&all, Some(port), &clients, self.file("link"));
         let read = |capture: &Path| if READS_PACKETS { report(capture, keys) } else { Value::Null };
         let (link, of_all) = (read(&link_file), read(&all));
         let keys = keys.map(ToOwned::to_owned);
-        FromPackets { link, all: of_all, files: [link_file, all], port, behind: port != listen, keys, readable }
+        FromPackets { link, all: of_all, files: [link_file, all], port, behind, keys, readable }
     }
+}
+
+/// The port that each of authtap's connections comes from, before or behind authtap, and its number.
+fn connections(events: &[Value], behind: bool) -> impl Iterator<Item = (u16, u64)> {
+    let opened = events.iter().filter(|event| event["type"] == "connection_open");
+    opened.filter_map(move |opened| {
+        let from = opened[if behind { "upstream_local" } else { "client" }].as_str()?;
+        Some((from.rsplit(':').next()?.parse().ok()?, opened["connection"].as_u64()?))
+    })
 }
 
 /// What `authtap report` makes of the packets.
@@ -161,13 +172,10 @@ impl FromPackets {
                 order.push(from);
             }
         }
-        let end = if self.behind { "upstream_local" } else { "client" };
-        let opened = events.iter().filter(|event| event["type"] == "connection_open");
-        let numbers = opened.filter_map(|opened| {
-            let port: u16 = opened[end].as_str()?.rsplit(':').next()?.parse().ok()?;
+        let places = connections(events, self.behind).filter_map(|(port, number)| {
             let place = order.iter().position(|from| *from == port)?;
-            Some((opened["connection"].as_u64()?, place as u64 + 1))
+            Some((number, place as u64 + 1))
         });
-        numbers.collect()
+        places.collect()
     }
 }

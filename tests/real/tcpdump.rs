@@ -105,11 +105,13 @@ fn filter(ports: &[u16]) -> String {
     ports.iter().map(|port| format!("tcp port {port}")).collect::<Vec<_>>().join(" or ")
 }
 
-/// What a capture holds of some TCP ports, or of all when none is named, in a capture of its own.
-pub(crate) fn only(capture: &Path, ports: &[u16], to: PathBuf) -> PathBuf {
+/// What a capture holds of TCP connections to `port` from one of `clients`, in a capture of its own; without either, of all.
+pub(crate) fn only(capture: &Path, port: Option<u16>, clients: &[u16], to: PathBuf) -> PathBuf {
     let mut tcpdump = command("tcpdump");
     tcpdump.arg("-r").arg(capture).args(["-w", "-"]);
-    tcpdump.arg(if ports.is_empty() { "tcp".to_owned() } else { filter(ports) });
+    let wanted = port.map_or("tcp".to_owned(), |port| filter(&[port]));
+    let clients = if clients.is_empty() { String::new() } else { format!(" and ({})", filter(clients)) };
+    tcpdump.arg(format!("{wanted}{clients}"));
     let done = tcpdump.stdout(File::create(&to).unwrap()).output().unwrap();
     assert!(done.status.success(), "tcpdump -r: {}", String::from_utf8_lossy(&done.stderr));
     to
