@@ -39,7 +39,10 @@ fn with_another_certificate_authtap_blames_itself() {
             told(OWN_CERTIFICATE, "observed", &[]).live_alone(OWN_FACTS),
             told(MISMATCH, "observed", &[1]).under(OWN_CERTIFICATE).live_alone(OWN_FACTS),
             told(REJECTED, "suspected", &[1]).under(OWN_CERTIFICATE).live_alone(OWN_FACTS),
-            told(REJECTED, "suspected", &[1]).captured_alone("what explains it live is not told"),
+            told(REJECTED, "suspected", &[1])
+                .captured_alone("what explains it live is not told")
+                .explained_by_other_links(),
+            told(FOREIGN, "observed", &[]).by_other_links("the client's side shows to which certificate it is bound"),
         ],
     );
     let mismatch = diagnosis.finding(MISMATCH);

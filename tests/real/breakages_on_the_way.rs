@@ -10,6 +10,8 @@ use crate::rig::{ALICE, Account, Apache, BOB, Kdc, NtlmServer, Rig, Transport};
 
 const SHARED: Expected = told("authenticated-connection-shared", "observed", &[1]);
 const NGINX_REWRITES: Expected = told("digest-uri-mismatch", "observed", &[2]);
+const REWRITTEN_BEHIND: Expected =
+    told("digest-uri-mismatch", "observed", &[]).by_other_links("the rewritten path is behind nginx");
 
 /// When this fails, what an intermediary does to messages is laid to the user or the server.
 #[test]
@@ -40,7 +42,7 @@ fn breakage_intermediaries_that_change_messages() {
             &format!("nginx {place} rewrites the path of Digest"),
             &diagnosis,
             // What comes behind authtap is not seen, and Apache's 400 blames nobody.
-            if behind { &[] } else { &[NGINX_REWRITES] },
+            if behind { &[REWRITTEN_BEHIND] } else { &[NGINX_REWRITES] },
         );
     }
     let nginx = Nginx::start("hides", &rig, apache.port, "proxy_pass http://site; proxy_hide_header WWW-Authenticate;");
@@ -71,10 +73,14 @@ fn breakage_intermediaries_that_change_messages() {
         if name.contains("page of its own") {
             ledger.short_of("only suspected: a 200 with a challenge may be meant so");
         }
-        ledger.judge(name, &diagnosis, &[expected]);
+        let refused = told("credentials-rejected", "inferred", &[]);
+        ledger.judge(name, &diagnosis, &[expected, refused.by_other_links("behind nginx Apache's 401 is what it is")]);
     }
     ledger.close();
 }
+
+const CUT_OFF: &str = "connection-closed-mid-handshake";
+const CLIENT_SIDE: &str = "in front of the hop the client's own handshake looks whole";
 
 /// When this fails, an NTLM handshake that is cut off looks like a password prompt without end.
 #[test]
@@ -91,7 +97,11 @@ fn breakage_intermediaries_that_end_connections() {
     ledger.judge(
         "nginx in front, HTTP/1.0",
         &authtap.stop(),
-        &[told("connection-closed-mid-handshake", "observed", &[1])],
+        &[
+            told("connection-closed-mid-handshake", "observed", &[1]),
+            told("credentials-rejected", "suspected", &[]).under(CUT_OFF).by_other_links(CLIENT_SIDE),
+            told("ntlm-session-security", "observed", &[]).under(CUT_OFF).by_other_links(CLIENT_SIDE),
+        ],
     );
     let nginx = Nginx::start("nginx-behind", &rig, server.port, default);
     let diagnosis = between("nginx-behind", &rig, nginx.port, |port| {
@@ -105,7 +115,8 @@ fn breakage_intermediaries_that_end_connections() {
         "nginx behind, HTTP/1.0",
         &diagnosis,
         &[
-            told("credentials-rejected", "suspected", &[1, 2]),
+            told("credentials-rejected", "suspected", &[1, 2]).explained_by_other_links(),
+            told(CUT_OFF, "observed", &[]).by_other_links("nginx ends its connections behind authtap"),
             // curl offers no 128-bit keys.
             told("ntlm-session-security", "observed", &[1]).under("credentials-rejected"),
         ],

@@ -17,6 +17,11 @@ const REJECTED: &str = "credentials-rejected";
 /// Which connections they are the test knows only by what the server saw.
 const SPLIT_SOMEWHERE: Expected = told(SPLIT, "observed", &[]).anywhere();
 
+/// What the client sees of it, on its link in front of the pool.
+const fn looks_whole(root: &'static str) -> Expected {
+    told(REJECTED, "suspected", &[]).under(root).by_other_links("in front of the pool each handshake looks whole")
+}
+
 fn over(transport: Transport) -> &'static str {
     if transport == Transport::Tls { ", over TLS" } else { "" }
 }
@@ -254,7 +259,12 @@ fn a_pool_splits_two_handshakes(transport: Transport) {
 
 /// The split is named with just these connections and as something that was seen, and nobody's password is blamed for it.
 fn assert_split(breakage: &str, diagnosis: &Diagnosis, connections: &[u64]) {
-    Ledger::judge_alone(breakage, diagnosis, &[SPLIT_SOMEWHERE]);
+    let mut expected = vec![SPLIT_SOMEWHERE, looks_whole(SPLIT)];
+    if breakage.ends_with("TLS") {
+        let unbound = told("channel-binding-missing", "suspected", &[]).under(SPLIT);
+        expected.push(unbound.by_other_links("the client binds its logon to no certificate"));
+    }
+    Ledger::judge_alone(breakage, diagnosis, &expected);
     diagnosis.from_packets.assert_frames(SPLIT);
     let split = diagnosis.finding(SPLIT);
     let named: BTreeSet<u64> =
@@ -302,7 +312,7 @@ fn a_pool_splits_real_clients(transport: Transport) {
     let breakage = format!("nginx pools, three requests-ntlm at once{}", over(transport));
     let interleaved = told("handshake-interleaved", "observed", &[])
         .perhaps("a second challenge on the connection of one that waits: which thread is faster decides");
-    Ledger::judge_alone(&breakage, &diagnosis, &[SPLIT_SOMEWHERE, interleaved]);
+    Ledger::judge_alone(&breakage, &diagnosis, &[SPLIT_SOMEWHERE, interleaved, looks_whole(SPLIT)]);
     diagnosis.from_packets.assert_frames(SPLIT);
     let split = diagnosis.finding(SPLIT);
     assert!(split["count"].as_u64().unwrap() >= 2, "two clients at least were split:\n{split:#}");
@@ -332,7 +342,7 @@ fn interleaved_handshakes_on_one_connection_are_not_called_a_split() {
     Ledger::judge_alone(
         "nginx pools, two clients on one connection",
         &diagnosis,
-        &[told("handshake-interleaved", "observed", &[1])],
+        &[told("handshake-interleaved", "observed", &[1]), looks_whole("handshake-interleaved")],
     );
 }
 
