@@ -22,7 +22,6 @@ VENV = ROOT / "tests/rig/.venv/bin/python"
 # How each part says its version. A part of the rig that is not here is an error, below.
 PACKAGE = ["dpkg-query", "-W", "-f=${Version}"]
 PYTHON = [VENV, "-c", "import importlib.metadata, sys; print(importlib.metadata.version(sys.argv[1]))"]
-BROWSER = ["sh", "-c", "$(command -v chromium || command -v google-chrome || command -v google-chrome-stable) --version"]
 PARTS = {
     "Apache": [["apache2", "-v"], [*PACKAGE, "libapache2-mod-auth-gssapi"], [*PACKAGE, "gss-ntlmssp"]],
     "Apache mod_proxy": [["apache2", "-v"]],
@@ -129,7 +128,8 @@ def sums(rows):
     captured = [row for row in rows if "link" in row]
     return (
         f"{len(rows)} scenarios: {sum(row['live'] == row['expected'] for row in rows)} are told live as expected, "
-        f"{sum(row['link'] == row['link_expected'] for row in captured)} from the packets of the link that authtap saw, "
+        f"{sum(row['link'] == row['link_expected'] for row in captured)} from the packets of the link that authtap saw "
+        f"({sum(row['link'] == row['live'] for row in captured)} of them the same as live), "
         f"{sum(row['all'] == row['all_expected'] for row in captured)} from those of all links. "
         f"{sum(bool(row['short_of']) for row in rows)} fall short of what one would wish."
     )
@@ -151,7 +151,8 @@ writes the page. `docs/testing.md` says how the scenarios work.
   with the server's. Severities are the same as live.
 - *from all links*: the same from a capture of all links, before and behind authtap and the other hops. The causes are
   compared, without their numbers; how they show further on may differ from link to link.
-- *so*: as expected; *nothing* where nothing is to be told. What is otherwise stands there in bold.
+- *so*: as the column *expected* says. What a capture tells otherwise by its nature is written out, with the reason in the last
+  column; what is not as it should be stands there in bold, and fails `make test`.
 
 What this does not prove: there is no real IIS here and no Windows client. What only those do (substatus, pages of HTTP.sys, kernel
 mode, Windows' own errors in Kerberos, its HTTP/2) comes from the simulator and from published captures, in `tests/it`. All is on one
