@@ -161,35 +161,33 @@ impl Ledger {
             "short_of": self.wish.take(),
             "differs": reasons(expected),
         });
-        let mut said = format!("expected {}, found {}", list(&wanted), list(&found));
         let packets = &diagnosis.from_packets;
-        if packets.read() {
-            let in_link = findings(&packets.link);
-            let (wanted, found) = (from_the_link(expected, &live, diagnosis), lines(expected, &in_link));
-            must(
-                wanted == found
-                    && same_severities(&live, &in_link)
-                    && same_places(expected, &live, &in_link, diagnosis),
-                format!("from the link, instead of {}: {:#}", list(&wanted), packets.link),
-            );
-            row["link"] = json!(without_chance(expected, &found));
-            row["link_expected"] = json!(without_chance(expected, &wanted));
-            row["readable"] = json!(packets.readable);
-            said += &format!(", from the link {}", list(&found));
-            // How a cause shows further on differs from link to link; the cause does not.
-            let in_all = findings(&packets.all);
-            let wanted = roots_of_all(expected, &live, packets.readable);
-            let found = roots(expected, &in_all);
-            let known = |slug: &str| expected.iter().any(|e| e.slug == slug);
-            must(
-                wanted == found && in_all.iter().all(|f| known(&f.slug)),
-                format!("from all links, instead of {}: {:#}", list(&wanted), packets.all),
-            );
-            row["all"] = json!(without_chance(expected, &found));
-            row["all_expected"] = json!(without_chance(expected, &wanted));
-            said += &format!(", from all links {}", list(&found));
-        }
-        say(&format!("{breakage} ({}): {said}", diagnosis.way));
+        let in_link = findings(&packets.link);
+        let (wanted_link, found_link) = (from_the_link(expected, &live, diagnosis), lines(expected, &in_link));
+        must(
+            wanted_link == found_link
+                && same_severities(&live, &in_link)
+                && same_places(expected, &live, &in_link, diagnosis),
+            format!("from the link, instead of {}: {:#}", list(&wanted_link), packets.link),
+        );
+        row["link"] = json!(without_chance(expected, &found_link));
+        row["link_expected"] = json!(without_chance(expected, &wanted_link));
+        row["readable"] = json!(packets.readable);
+        // How a cause shows further on differs from link to link; the cause does not.
+        let in_all = findings(&packets.all);
+        let (wanted_roots, found_roots) = (roots_of_all(expected, &live, packets.readable), roots(expected, &in_all));
+        let known = |slug: &str| expected.iter().any(|e| e.slug == slug);
+        must(
+            wanted_roots == found_roots && in_all.iter().all(|f| known(&f.slug)),
+            format!("from all links, instead of {}: {:#}", list(&wanted_roots), packets.all),
+        );
+        row["all"] = json!(without_chance(expected, &found_roots));
+        row["all_expected"] = json!(without_chance(expected, &wanted_roots));
+        let [wanted, found, link, all] = [&wanted, &found, &found_link, &found_roots].map(list);
+        let way = &diagnosis.way;
+        say(&format!(
+            "{breakage} ({way}): expected {wanted}, found {found}, from the link {link}, from all links {all}"
+        ));
         write_row(breakage, &row);
     }
 

@@ -31,15 +31,15 @@ fn stage() -> MutexGuard<'static, Stage> {
     STAGE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// `part` listens on `port` from now on, and sends on to `upstreams`. Where one of those is an authtap that is captured, the
+/// The part `name` listens on `port` from now on, and sends on to `upstreams`. Where one of those is an authtap that is captured, the
 /// new link is captured as well.
-pub(crate) fn serves(port: u16, part: &'static str, upstreams: &[u16]) {
+pub(crate) fn serves(port: u16, name: &'static str, upstreams: &[u16]) {
     let mut stage = stage();
     // Whoever had this port before is gone, and so is who sent something there.
     stage.servers.retain(|_, server| !server.upstreams.contains(&port));
     stage.clients.remove(&port);
     stage.watched.remove(&port);
-    stage.servers.insert(port, Server { part, upstreams: upstreams.to_vec() });
+    stage.servers.insert(port, Server { part: name, upstreams: upstreams.to_vec() });
     let links = upstreams.iter().find_map(|upstream| stage.watched.get(upstream).and_then(Weak::upgrade));
     if let Some(links) = links {
         stage.watched.insert(port, std::sync::Arc::downgrade(&links));
@@ -53,9 +53,9 @@ pub(crate) fn watched(port: u16, links: &Weak<Links>) {
     stage().watched.insert(port, links.clone());
 }
 
-/// The client `part` asks `port`.
-pub(crate) fn asks(port: u16, part: &'static str) {
-    stage().clients.entry(port).or_default().insert(part);
+/// The client `name` asks `port`.
+pub(crate) fn asks(port: u16, name: &'static str) {
+    stage().clients.entry(port).or_default().insert(name);
 }
 
 /// `port` and all ports that what comes to it is sent on to.
@@ -88,17 +88,18 @@ pub(crate) fn way(listen: u16) -> String {
     let mut front = ways_to(&stage, listen);
     front.sort();
     let front = if front.is_empty() { "nobody".to_owned() } else { front.join(" and ") };
-    let mut way = format!("{front} → {}", stage.servers.get(&listen).map_or("?", |server| server.part));
-    let mut ports = stage.servers.get(&listen).map(|server| server.upstreams.clone()).unwrap_or_default();
-    while !ports.is_empty() {
-        let parts: BTreeSet<&str> = ports.iter().map(|p| stage.servers.get(p).map_or("?", |s| s.part)).collect();
-        let times = if ports.len() > 1 && parts.len() == 1 { format!("{} × ", ports.len()) } else { String::new() };
-        way += &format!(" → {times}{}", parts.into_iter().collect::<Vec<_>>().join(" or "));
-        let next: BTreeSet<u16> =
-            ports.iter().filter_map(|port| stage.servers.get(port)).flat_map(|s| s.upstreams.clone()).collect();
-        ports = next.into_iter().collect();
+    let name = |port: &u16| -> &'static str { stage.servers.get(port).map_or("?", |server| server.part) };
+    let mut way = vec![front, name(&listen).to_owned()];
+    let mut at = BTreeSet::from([listen]);
+    loop {
+        at = at.iter().filter_map(|port| stage.servers.get(port)).flat_map(|s| s.upstreams.clone()).collect();
+        if at.is_empty() {
+            return way.join(" → ");
+        }
+        let names: BTreeSet<&str> = at.iter().map(name).collect();
+        let times = if at.len() > 1 && names.len() == 1 { format!("{} × ", at.len()) } else { String::new() };
+        way.push(format!("{times}{}", names.into_iter().collect::<Vec<_>>().join(" or ")));
     }
-    way
 }
 
 /// The ways of clients to what listens on `port`, without it.

@@ -253,9 +253,6 @@ fn judge(name: &str, cases: &[&Case], statuses: &[u16], diagnosis: &Diagnosis) -
 /// The packets of the same run: as many requests and logons, and nothing to worry about on any link.
 fn judge_packets(name: &str, diagnosis: &Diagnosis) -> Tally {
     let (packets, mut tally) = (&diagnosis.from_packets, Tally::default());
-    if !packets.read() {
-        return tally;
-    }
     for (view, report) in [("from the link", &packets.link), ("from all links", &packets.all)] {
         for finding in worries(report) {
             let slug = finding["slug"].as_str().unwrap().to_owned();
