@@ -22,7 +22,7 @@ pub(crate) struct Authtap {
     capture: PathBuf,
     /// The same traffic by tcpdump, from authtap's start to its end.
     links: Arc<Links>,
-    keys: Option<PathBuf>,
+    reading: Reading,
 }
 
 impl Authtap {
@@ -64,27 +64,41 @@ impl Authtap {
         let port = listens(&line).unwrap();
         parts::serves(port, "authtap", &[upstream]);
         let links = Links::start(rig.path(name), port);
-        Self { process, port, upstream, capture, links, keys: rig.tls().then(|| rig.keys()) }
+        let trusted = options.windows(2).filter(|pair| pair[0] == "--trusted-proxy").map(|pair| pair[1].to_owned());
+        let reading = Reading { keys: rig.tls().then(|| rig.keys()), trusted: trusted.collect() };
+        Self { process, port, upstream, capture, links, reading }
     }
 
     /// Ends it with Ctrl-C, as a user does, and gives what it found.
     pub(crate) fn stop(self) -> Diagnosis {
         let ended = self.process.stop("INT");
         assert!(ended.status.success(), "authtap ended with {}:\n{}", ended.status, ended.stderr);
-        let report = report(&self.capture, None);
+        let report = report(&self.capture, &Reading::default());
         let events = fs::read_to_string(&self.capture).unwrap();
         let events: Vec<Value> = events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        let from_packets = self.links.diagnose(self.port, self.upstream, self.keys.as_deref(), &events);
+        let from_packets = self.links.diagnose(self.port, self.upstream, &self.reading, &events);
         Diagnosis { summary: ended.stdout + &ended.stderr, report, events, from_packets, way: parts::way(self.port) }
     }
 }
 
-/// `authtap report` on a capture, its own or one of packets; `keys` holds the TLS secrets of the latter.
-pub(crate) fn report(capture: &Path, keys: Option<&Path>) -> Value {
+/// What `report` is told of a capture of packets.
+#[derive(Clone, Default)]
+pub(crate) struct Reading {
+    /// The TLS secrets.
+    pub(crate) keys: Option<PathBuf>,
+    /// `--trusted-proxy`, as authtap had it.
+    pub(crate) trusted: Vec<String>,
+}
+
+/// `authtap report` on a capture, its own or one of packets.
+pub(crate) fn report(capture: &Path, reading: &Reading) -> Value {
     let mut command = command(PROGRAM);
     command.arg("report").arg(capture).args(["--format", "json"]);
-    if let Some(keys) = keys {
+    if let Some(keys) = &reading.keys {
         command.arg("--keylog").arg(keys);
+    }
+    for proxy in &reading.trusted {
+        command.args(["--trusted-proxy", proxy]);
     }
     let report = run("authtap report", command).stdout;
     serde_json::from_str(&report).unwrap_or_else(|error| panic!("the report is not JSON ({error}):\n{report}"))

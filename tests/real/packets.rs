@@ -6,12 +6,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
-use crate::authtap::report;
+use crate::authtap::{Reading, report};
 use crate::parts;
 use crate::process::{command, run};
 use crate::soak::worries;
@@ -77,13 +77,13 @@ impl Links {
         all
     }
 
-    /// Ends the captures, and has them diagnosed; `keys` holds the TLS secrets, where there is TLS.
+    /// Ends the captures, and has them diagnosed.
     /// `events` are authtap's own of the same run.
-    pub(crate) fn diagnose(&self, listen: u16, upstream: u16, keys: Option<&Path>, events: &[Value]) -> FromPackets {
+    pub(crate) fn diagnose(&self, listen: u16, upstream: u16, reading: &Reading, events: &[Value]) -> FromPackets {
         let all = self.stop();
         // Each connection of a client is one to the server, so where the keys of the link in front are not to be had, the
         // link behind tells the same.
-        let tells = |parts: Vec<&str>| keys.is_none() || parts.iter().all(|part| TELLS_KEYS.contains(part));
+        let tells = |parts: Vec<&str>| reading.keys.is_none() || parts.iter().all(|part| TELLS_KEYS.contains(part));
         let in_front = tells(parts::before(listen).into_iter().collect());
         let behind = !in_front && tells(parts::at(upstream).into_iter().collect());
         let readable = in_front || behind;
@@ -92,8 +92,8 @@ impl Links {
         let clients: Vec<u16> =
             if behind { connections(events, behind).map(|(port, _)| port).collect() } else { Vec::new() };
         let link_file = only(&all, Some(port), &clients, self.file("link"));
-        let (link, of_all) = (report(&link_file, keys), report(&all, keys));
-        let keys = keys.map(ToOwned::to_owned);
+        let (link, of_all) = (report(&link_file, reading), report(&all, reading));
+        let keys = reading.keys.clone();
         FromPackets { link, all: of_all, files: [link_file, all], port, behind, keys, readable }
     }
 }
