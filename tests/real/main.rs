@@ -24,6 +24,7 @@ mod ledger;
 mod packets;
 mod parts;
 mod process;
+mod recorder;
 mod rig;
 mod tcpdump;
 
@@ -49,4 +50,5 @@ mod peer;
 mod rig_itself;
 mod soak;
 mod soak_clients;
+mod splits;
 mod tshark;
