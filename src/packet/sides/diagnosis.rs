@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::across;
+use super::across::{self, MIXED_BY_HOP};
 use super::doubt;
 use super::threads::Threads;
 use super::topology::Plan;
@@ -67,7 +67,7 @@ fn case(found: Found, threads: &Threads) -> Case {
 }
 
 /// The same finding of the same exchanges on several sides is one. The innermost is the one that is told, unless another
-/// one knows it better.
+/// one knows it better; of requests that were mixed the outermost, because a hop passes on what one before it has mixed.
 fn unify(cases: &mut [Case], connected: &HashSet<(ConnectionId, ConnectionId)>, near: u64) {
     let mut by_slug: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (at, case) in cases.iter().enumerate() {
@@ -137,7 +137,10 @@ const NEAR: u64 = 1_000_000;
 
 fn merge(cases: &mut [Case], stays: usize, goes: usize) {
     let Ok([stays, goes]) = cases.get_disjoint_mut([stays, goes]) else { return };
-    if goes.finding.basis > stays.finding.basis {
+    let nearer = goes.finding.basis == stays.finding.basis
+        && goes.side < stays.side
+        && MIXED_BY_HOP.contains(&goes.finding.slug.as_str());
+    if goes.finding.basis > stays.finding.basis || nearer {
         std::mem::swap(&mut stays.finding, &mut goes.finding);
         std::mem::swap(&mut stays.side, &mut goes.side);
         std::mem::swap(&mut stays.at, &mut goes.at);

@@ -232,6 +232,25 @@ fn three_links_in_a_row_are_three_sides() {
     assert_eq!(connections(split), BTreeSet::from([1, 11, 3, 4]));
 }
 
+/// The pool mixes, and a relay behind it passes on what it got: when this fails, the relay is accused.
+#[test]
+fn the_hop_that_mixed_is_named_and_not_the_one_behind_it() {
+    let script = torn_script();
+    let (outer, stop) = record(&script);
+    let middle = behind(&outer, 0, |c, e| Some(onward(crossed(c, e).connection, "192.0.2.10", "198.51.100.5:8080")));
+    let inner = behind(&middle, 0, |c, _| Some(onward(c + 10, "198.51.100.5", IIS)));
+    let told = diagnose(&script, merged(vec![outer, middle, inner]), stop, None);
+    let splits: Vec<&Finding> = told.findings().into_iter().filter(|f| f.slug.starts_with("handshake-split")).collect();
+    assert_eq!(splits.len(), 2, "{:?}", slugs(&told));
+    for split in splits {
+        assert!(
+            split.summary.ends_with("The hop is 192.0.2.10:80, which this capture shows from both sides."),
+            "{split:?}"
+        );
+        assert!([3, 4].contains(&split.connections[0].0), "{split:?}");
+    }
+}
+
 /// Two nodes behind a hop without affinity: one side, so that one engine sees the handshake leave its node.
 #[test]
 fn a_farm_behind_a_hop_is_one_side() {
