@@ -107,7 +107,7 @@ pub(super) fn read(
     let options = Options {
         settings: Settings { key: rand::random(), trusted_proxies, ..Settings::default() },
         keys,
-        certificate: certificate,
+        certificate,
     };
     let facts = diagnose(inputs.collect(), options, out);
     for file in &facts.files {

@@ -15,6 +15,10 @@ pub mod sides;
 pub mod tcp;
 pub mod tls;
 
+#[cfg(test)]
+#[path = "../../tests/it/packets/made.rs"]
+mod made;
+
 use std::net::SocketAddr;
 
 use crate::model::Stamp;

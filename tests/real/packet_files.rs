@@ -15,6 +15,9 @@ use tempfile::TempDir;
 use crate::packets_made::{ACK, Blocks, Connection, ETHERNET, Order, Packet, Tcp, classic, ethernet, ip, pcapng};
 use crate::process::{Process, command, run};
 
+/// From, to, sequence, acknowledged, flags (SYN, FIN, RST), length of the payload, and what was captured of it.
+type Fields = (String, String, u32, u32, [bool; 3], u32, String);
+
 /// What a frame is to tshark and to us, in one form.
 #[derive(Debug, PartialEq, Eq)]
 struct Frame {
@@ -23,8 +26,7 @@ struct Frame {
     at: Option<i64>,
     captured: u64,
     length: u64,
-    /// From, to, sequence, acknowledged, flags (SYN, FIN, RST), length of the payload, and what was captured of it.
-    tcp: Option<(String, String, u32, u32, [bool; 3], u32, String)>,
+    tcp: Option<Fields>,
 }
 
 const FIELDS: [&str; 17] = [
@@ -96,7 +98,7 @@ fn ours(file: &Path) -> (Vec<Frame>, Option<Damage>, u64) {
             Ok(Some(Item::Packet(packet))) => {
                 let tcp = match segment(&packet) {
                     Found::Tcp(s) => {
-                        let payload: String = s.payload.iter().map(|b| format!("{b:02x}")).collect();
+                        let payload: String = s.payload.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().concat();
                         let length = u32::try_from(s.payload.len()).unwrap() + s.cut;
                         let acknowledged = s.acknowledged.unwrap_or(0);
                         let (from, to) = (s.from.to_string(), s.to.to_string());
@@ -186,7 +188,7 @@ fn dump(lines: usize) -> Vec<u8> {
         let side = if line % 3 == 2 { 'I' } else { 'O' };
         writeln!(out, "{side} 2026-01-02 03:04:{:02}.{:09}", line % 60, line * 1001).unwrap();
         for (at, bytes) in payload.as_bytes().chunks(16).enumerate() {
-            let bytes: String = bytes.iter().map(|b| format!(" {b:02x}")).collect();
+            let bytes: String = bytes.iter().map(|b| format!(" {b:02x}")).collect::<Vec<_>>().concat();
             writeln!(out, "{:06x}{bytes}", at * 16).unwrap();
         }
     }
@@ -314,7 +316,7 @@ fn packet_files_made_here_are_read_as_tshark_reads_them() {
         let mut blocks = Blocks::new(order);
         blocks.section();
         let late = if order == Order::Big { 3600_i64.to_be_bytes() } else { 3600_i64.to_le_bytes() };
-        blocks.interface(ETHERNET, 0, &[(9, &[0x80 | 20]), (14, &late)]);
+        blocks.interface(ETHERNET, 0, &[(9, &[0x80 | 0x14]), (14, &late)]);
         blocks.interface(ETHERNET, 0, &[(9, &[3])]);
         for (at, frame) in (1_700_000_000_000_u64..).zip(&frames) {
             blocks.enhanced(1, at, frame, &[(1, b"a comment")]);

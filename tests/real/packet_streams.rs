@@ -1,18 +1,15 @@
 //! TCP reassembly against Wireshark's (`tshark -z follow,tcp,raw`): the same bytes in the same order, the same holes, of
 //! captures that are reordered, repeated, merged, cut and lossy, made with Wireshark's own tools where it has one.
 
-#[path = "../it/packets/made.rs"]
-mod made;
-
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use crate::packets_made::{ACK, Connection, PSH, Packet};
 use authtap::packet::file::{Item, Reader};
 use authtap::packet::link::{Found, segment};
 use authtap::packet::tcp::{End, Ends, FlowId, Happening, Listen, Tcp, Wanted};
 use authtap::packet::{When, file};
-use made::{ACK, Connection, PSH, Packet};
 use tempfile::TempDir;
 
 use crate::process::{command, run};
@@ -117,7 +114,7 @@ impl Captures {
 
     fn write(&self, name: &str, packets: &[Packet]) -> PathBuf {
         let path = self.0.path().join(name);
-        fs::write(&path, made::pcap(packets)).unwrap();
+        fs::write(&path, crate::packets_made::pcap(packets)).unwrap();
         path
     }
 

@@ -59,7 +59,7 @@ const SETTLED: Duration = Duration::from_secs(5);
 /// What is known of an address that met Windows authentication on HTTP/2.
 #[derive(Debug)]
 enum Client {
-    Waiting(Waiting),
+    Waiting(Box<Waiting>),
     /// It logged on otherwise once: it knows the way, also when that is not seen again.
     KnowsTheWay,
 }
@@ -192,11 +192,11 @@ impl Detect for Detector {
                 w.closed_at = None;
                 if new.sent && !w.sent {
                     let (times, first) = (w.times, w.at);
-                    *w = Waiting { times, at: first, ..new };
+                    **w = Waiting { times, at: first, ..new };
                 }
             }
             None => {
-                self.clients.entry(turn.party, at, view, || Client::Waiting(new));
+                self.clients.entry(turn.party, at, view, || Client::Waiting(Box::new(new)));
             }
         }
         self.by_connection.entry(connection, at, view, || turn.party);
@@ -213,7 +213,7 @@ impl Detect for Detector {
         let mut kept = Vec::new();
         while let Some((address, client)) = self.clients.pop_unused(now, view.settings.answer_window) {
             match client {
-                Client::Waiting(w) if w.sent || w.closed_at.is_some() => Self::judge(address, w, now, view, out),
+                Client::Waiting(w) if w.sent || w.closed_at.is_some() => Self::judge(address, *w, now, view, out),
                 other => kept.push((address, other)),
             }
         }
@@ -227,7 +227,7 @@ impl Detect for Detector {
             if let Client::Waiting(w) = client {
                 let since = if w.sent { Some(w.at) } else { w.closed_at };
                 if since.is_some_and(|since| at.since(since) >= SETTLED) {
-                    Self::judge(address, w, at, view, out);
+                    Self::judge(address, *w, at, view, out);
                 }
             }
         }

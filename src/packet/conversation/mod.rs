@@ -76,7 +76,10 @@ struct Encrypted {
 
 impl std::fmt::Debug for Conversations {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Conversations").field("flows", &self.flows.len()).field("counts", &self.counts).finish()
+        f.debug_struct("Conversations")
+            .field("flows", &self.flows.len())
+            .field("counts", &self.counts)
+            .finish_non_exhaustive()
     }
 }
 
@@ -172,15 +175,15 @@ impl Conversations {
         Some(c)
     }
 
-    fn begun(&mut self, c: Conversation, client: End, tls: bool) -> Conversation {
-        let kind = if tls {
+    fn begun(&mut self, mut c: Conversation, client: End, tls: bool) -> Conversation {
+        c.kind = if tls {
             let session = Session::new(self.certificate);
             Kind::Tls(Box::new(Encrypted { session, client, http: None }))
         } else {
             let beginning = self.beginning(&c, client, None);
             Kind::Http(Box::new(Http::new(beginning, &mut self.told)))
         };
-        Conversation { kind, ..c }
+        c
     }
 
     fn encrypted(&mut self, mut c: Conversation, end: End, when: When, bytes: &[u8]) -> Option<Conversation> {

@@ -1,12 +1,12 @@
 //! Files with bytes made here; `tests/real/packet_files.rs` has those of other programs.
 
+#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "numbers of a test are small")]
+
 use std::io::{self, Write as _};
 
 use super::*;
 
-#[path = "../../../tests/it/packets/made.rs"]
-mod made;
-use made::{Blocks, Order, Packet, classic, pcap, pcapng};
+use crate::packet::made::{Blocks, Order, Packet, classic, pcap, pcapng};
 
 /// A [`Captured`] or secrets that are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +62,7 @@ fn why(file: &[u8]) -> String {
 }
 
 fn packets() -> Vec<Packet> {
-    let mut c = made::Connection::new("192.0.2.1:40000", "192.0.2.80:80", 1_700_000_000_123_456);
+    let mut c = crate::packet::made::Connection::new("192.0.2.1:40000", "192.0.2.80:80", 1_700_000_000_123_456);
     let mut packets = c.open();
     packets.push(c.client(b"GET / HTTP/1.1\r\n\r\n").cut(57));
     packets
@@ -111,7 +111,7 @@ fn pcapng_of_every_kind_is_read() {
         // Nanoseconds, an hour late; then 2^-20 seconds.
         let late = if order == Order::Little { 3600_i64.to_le_bytes() } else { 3600_i64.to_be_bytes() };
         blocks.interface(113, 0, &[(9, &[9]), (14, &late)]);
-        blocks.interface(276, 0, &[(9, &[0x80 | 20])]);
+        blocks.interface(276, 0, &[(9, &[0x80 | 0x14])]);
         blocks.block(0x0bae, b"unknown");
         blocks.tls_secrets(b"CLIENT_RANDOM 00 11");
         blocks.enhanced(0, 5, &packets[0], &[(1, b"a comment of a packet"), (2, &[0; 4])]);
@@ -161,10 +161,10 @@ fn files_packed_with_gzip_are_read() {
     for file in [pcap(&packets), pcapng(&packets, None)] {
         let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
         packer.write_all(&file).unwrap();
-        let packed = packer.finish().unwrap();
-        assert!(is_capture(&packed) && is_capture(&packed[..packed.len() - 20]));
-        assert_eq!(whole(&packed), kept(&packets, 1));
-        let (some, damage) = read(&packed[..packed.len() - 12]);
+        let zipped = packer.finish().unwrap();
+        assert!(is_capture(&zipped) && is_capture(&zipped[..zipped.len() - 20]));
+        assert_eq!(whole(&zipped), kept(&packets, 1));
+        let (some, damage) = read(&zipped[..zipped.len() - 12]);
         let damage = damage.expect("damage");
         assert!(kept(&packets, 1).starts_with(&some), "{some:?}");
         assert!(damage.why.contains("gzip data cannot be unpacked"), "{damage}");

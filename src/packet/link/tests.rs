@@ -1,13 +1,13 @@
 //! A frame at a time, with bytes made here; `tests/real/packet_files.rs` compares with tshark.
 
+#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "numbers of a test are small")]
+
 use std::net::{IpAddr, SocketAddr};
 
 use super::*;
 use crate::model::Stamp;
 
-#[path = "../../../tests/it/packets/made.rs"]
-mod made;
-use made::{ACK, PSH, Tcp, ethernet as frame, ip};
+use crate::packet::made::{ACK, PSH, Tcp, ethernet as frame, ip};
 
 fn client() -> SocketAddr {
     "192.0.2.1:40000".parse().unwrap()
