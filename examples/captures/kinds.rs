@@ -35,7 +35,7 @@ pub(crate) enum Kind {
     Connections,
     /// TLS without its keys.
     Tls,
-    /// Answers of 29 KB out of order, with every 20th packet missing.
+    /// Answers of 29 KB out of order, with a packet missing in each.
     Disorder,
     /// Connections that never end and have a hole that never fills.
     Holes,
@@ -144,12 +144,14 @@ impl Source {
                 return talk.packets;
             }
             Kind::Disorder => {
+                let mut random = Random(u64::from(number));
                 for _ in 0..10 {
                     talk.client(&request("/app/page.aspx?id=12345", ""));
-                    talk.server(&answer("200 OK", &[], &vec![b'x'; self.noise.len()]));
+                    let before = talk.packets.len();
+                    talk.server(&answer("200 OK", &[], &self.noise));
+                    disorder(&mut talk.packets, before, &mut random);
                     talk.acknowledge();
                 }
-                return disordered(talk.end(), number);
             }
             Kind::Holes => {
                 talk.client(&self.noise[..100]);
@@ -315,21 +317,16 @@ fn refusal(challenges: &[&str]) -> Vec<u8> {
     answer("401 Unauthorized", &fields, &[b'y'; 1293])
 }
 
-/// The packets after the first three, out of order within eight, and without every 20th.
-fn disordered(mut packets: Vec<Packet>, seed: u32) -> Vec<Packet> {
-    let mut random = Random(u64::from(seed) + 1);
-    for at in 3..packets.len() {
+/// The packets from the second after `first` on: out of order within eight, and one without which the others are there.
+fn disorder(packets: &mut Vec<Packet>, first: usize, random: &mut Random) {
+    let (from, end) = (first + 1, packets.len());
+    for at in from..end {
         let other = at + usize::from(random.next().to_le_bytes()[3] % 8);
-        if other < packets.len() {
+        if other < end {
             packets.swap(at, other);
         }
     }
-    let mut number = 0;
-    packets.retain(|_| {
-        number += 1;
-        number % 20 != 0
-    });
-    packets
+    packets.remove(from + usize::from(random.next().to_le_bytes()[3] % 16));
 }
 
 /// The client of a conversation: no two have the same address and port for a long time.

@@ -120,6 +120,14 @@ impl Follow {
         }
     }
 
+    /// Memory that unfinished messages take here, about, in bytes.
+    pub fn footprint(&self) -> usize {
+        match &self.kind {
+            Kind::Http1(http, _) => http.footprint(),
+            Kind::Http2(http) => http.footprint(),
+        }
+    }
+
     /// Requests seen so far, the unreported ones included.
     pub const fn exchanges(&self) -> u32 {
         match &self.kind {

@@ -6,9 +6,9 @@ use crate::model::finding::Evidence;
 use crate::model::frame::Frame;
 use crate::model::{ConnectionId, ExchangeNo};
 
-/// So many places of told exchanges, and of connections, are kept: some 50 bytes each. Evidence of later ones names no
-/// frames.
-const MOST: usize = 1_000_000;
+/// So many places of told exchanges, and of connections, are kept: what fits into a table that takes 35 MB, or 26 MB.
+/// Evidence of later ones names no frames.
+const MOST: usize = (1 << 20) / 8 * 7;
 
 /// Requests of one connection whose response has not come and whose frame is kept.
 const MOST_PENDING: usize = 256;
@@ -17,19 +17,38 @@ const MOST_PENDING: usize = 256;
 #[derive(Debug, Default)]
 pub struct Frames {
     exchanges: HashMap<(ConnectionId, ExchangeNo), Messages>,
-    connections: HashMap<ConnectionId, (Frame, Frame)>,
+    connections: HashMap<ConnectionId, (Packed, Packed)>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Messages {
-    request: Frame,
-    response: Option<Frame>,
+    request: Packed,
+    /// That of the request, where no response came.
+    response: Packed,
+}
+
+/// A frame in eight bytes: there are millions. Numbers up to 2^48 fit.
+#[derive(Debug, Clone, Copy)]
+struct Packed(u64);
+
+impl Packed {
+    const BITS: u32 = 48;
+    const MOST: u64 = (1 << Self::BITS) - 1;
+
+    fn new(frame: Frame) -> Self {
+        Self(u64::from(frame.file) << Self::BITS | frame.number.min(Self::MOST))
+    }
+
+    fn frame(self) -> Frame {
+        Frame { file: u16::try_from(self.0 >> Self::BITS).unwrap_or(u16::MAX), number: self.0 & Self::MOST }
+    }
 }
 
 impl Frames {
     /// An exchange was told: where its request's head and its response's head are complete.
     pub(super) fn exchange(&mut self, id: ConnectionId, number: ExchangeNo, request: Frame, response: Option<Frame>) {
         if self.exchanges.len() < MOST {
+            let (request, response) = (Packed::new(request), Packed::new(response.unwrap_or(request)));
             self.exchanges.insert((id, number), Messages { request, response });
         }
     }
@@ -37,7 +56,7 @@ impl Frames {
     /// A connection ended: its first packet and its end.
     pub(super) fn connection(&mut self, id: ConnectionId, first: Frame, last: Frame) {
         if self.connections.len() < MOST {
-            self.connections.insert(id, (first, last));
+            self.connections.insert(id, (Packed::new(first), Packed::new(last)));
         }
     }
 
@@ -47,14 +66,15 @@ impl Frames {
         let message = evidence.message.as_deref();
         let Some(number) = evidence.exchange else {
             let (first, last) = self.connections.get(&id)?;
-            return Some(if message == Some("close") { *last } else { *first });
+            return Some(if message == Some("close") { last.frame() } else { first.frame() });
         };
         let messages = self.exchanges.get(&(id, number))?;
-        match message {
+        let packed = match message {
             // What a server says; `logon` is the answer that let somebody in.
-            Some("CHALLENGE" | "response" | "logon") => Some(messages.response.unwrap_or(messages.request)),
-            _ => Some(messages.request),
-        }
+            Some("CHALLENGE" | "response" | "logon") => messages.response,
+            _ => messages.request,
+        };
+        Some(packed.frame())
     }
 }
 
@@ -63,6 +83,11 @@ impl Frames {
 pub(super) struct Pending(VecDeque<(ExchangeNo, Frame)>);
 
 impl Pending {
+    /// Memory that it takes beside its own, in bytes.
+    pub(super) fn footprint(&self) -> usize {
+        self.0.capacity().saturating_mul(size_of::<(ExchangeNo, Frame)>())
+    }
+
     pub(super) fn request(&mut self, number: ExchangeNo, frame: Frame) {
         if self.0.len() >= MOST_PENDING {
             self.0.pop_front();

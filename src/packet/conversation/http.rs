@@ -94,6 +94,11 @@ impl Http {
         self.follow.watching()
     }
 
+    /// Memory that it takes beside its own, about, in bytes.
+    pub(super) fn footprint(&self) -> usize {
+        self.follow.footprint().saturating_add(self.pending.footprint())
+    }
+
     const fn by(&self, end: End) -> By {
         if matches!((self.client, end), (End::First, End::First) | (End::Second, End::Second)) {
             By::Client
@@ -177,6 +182,14 @@ impl Http {
     pub(super) fn lost(self, when: When, why: &str, told: &mut Told) {
         let end = HowEnded { by: By::Tap, how: How::Error, errno: None, detail: Some(why.to_owned()) };
         self.over(when, end, told);
+    }
+
+    /// What it holds is too much, for this reason. Nothing more of it is followed.
+    pub(super) fn given_up(self, when: When, why: &str, told: &mut Told) {
+        let [offset, _] = self.bytes;
+        let what = GapWhat::Unparsable { from: "client", offset, why: why.to_owned() };
+        told.observations.push(Observation { at: when.at, what: Seen::Gap(Gap { connection: Some(self.id), what }) });
+        self.lost(when, "its unfinished messages are too large", told);
     }
 
     fn over(mut self, when: When, end: HowEnded, told: &mut Told) {

@@ -2,6 +2,7 @@
 
 mod begin;
 mod frames;
+mod held;
 mod http;
 #[cfg(test)]
 mod tests;
@@ -49,6 +50,10 @@ pub struct Conversations {
     next: u64,
     counts: Counts,
     told: Told,
+    /// Memory that all take, about, in bytes.
+    held: usize,
+    /// Most of it.
+    most_held: usize,
 }
 
 struct Conversation {
@@ -56,6 +61,8 @@ struct Conversation {
     opened: When,
     /// Bytes of it came before those that are told.
     before: bool,
+    /// Memory that it takes, as it was counted.
+    held: usize,
     kind: Kind,
 }
 
@@ -86,7 +93,16 @@ impl std::fmt::Debug for Conversations {
 impl Conversations {
     /// Nothing seen yet. `keys` open TLS; `certificate` reads a DER certificate's facts.
     pub fn new(keys: KeyLog, certificate: fn(&[u8]) -> Option<Certificate>) -> Self {
-        Self { flows: HashMap::new(), keys, certificate, next: 1, counts: Counts::default(), told: Told::default() }
+        Self {
+            flows: HashMap::new(),
+            keys,
+            certificate,
+            next: 1,
+            counts: Counts::default(),
+            told: Told::default(),
+            held: 0,
+            most_held: held::MOST,
+        }
     }
 
     /// More secrets, as a file holds them.
@@ -315,7 +331,7 @@ impl Listen for Conversations {
     fn heard(&mut self, flow: FlowId, when: When, what: Happening<'_>) -> Wanted {
         if let Happening::Opened(ends) = what {
             let kind = if ends.whole { Kind::Unclear(End::First, Vec::new()) } else { Kind::Middle };
-            self.flows.insert(flow, Conversation { ends, opened: when, before: !ends.whole, kind });
+            self.flows.insert(flow, Conversation { ends, opened: when, before: !ends.whole, held: 0, kind });
             return Wanted::Bytes;
         }
         let bytes_of = |c: &Conversation| match &c.kind {
@@ -327,9 +343,12 @@ impl Listen for Conversations {
             && let Kind::Http(http) = &mut c.kind
         {
             http.bytes(end, when, bytes, &mut self.told);
-            return bytes_of(c);
+            c.count(&mut self.held);
+            let wanted = bytes_of(c);
+            return self.hold_bound(flow, when, wanted);
         }
         let Some(mut c) = self.flows.remove(&flow) else { return Wanted::Ends };
+        self.held = self.held.saturating_sub(std::mem::take(&mut c.held));
         let rest = match what {
             Happening::Opened(_) => None,
             Happening::Bytes(end, bytes) => self.bytes(c, end, when, bytes),
@@ -344,10 +363,11 @@ impl Listen for Conversations {
             }
         };
         match rest {
-            Some(c) => {
+            Some(mut c) => {
                 let wanted = bytes_of(&c);
+                c.count(&mut self.held);
                 self.flows.insert(flow, c);
-                wanted
+                self.hold_bound(flow, when, wanted)
             }
             None => Wanted::Ends,
         }

@@ -188,3 +188,31 @@ fn what_is_not_http_is_only_counted() {
     told.hear(Happening::Reset(End::Second));
     assert_eq!(told.all.counts(), Counts { unknown: 1, ..Counts::default() });
 }
+
+/// When this fails, a capture of many connections that never end takes more memory than the machine has.
+#[test]
+fn the_memory_of_all_connections_is_bounded() {
+    let mut all = Conversations::new(KeyLog::default(), |_| None);
+    all.most_held = 256 * 1024;
+    let when = |number| When { at: Stamp(i64::try_from(number).unwrap_or(0)), frame: Frame { file: 0, number } };
+    let (first, second) = ("192.0.2.7:50000".parse().expect("an address"), "192.0.2.80:80".parse().expect("an address"));
+    let cookie = [b"GET / HTTP/1.1\r\nCookie: ", "x".repeat(9_000).as_bytes()].concat();
+    let hello = [&[22, 3, 1, 0x23, 0x2c, 1, 0, 0x60, 0, 3, 3][..], &[7; 8_993]].concat();
+    let pages = REQUEST.repeat(50);
+    for (number, bytes) in (0..300).zip([&cookie, &hello, &pages].into_iter().cycle()) {
+        let flow = FlowId(number);
+        all.heard(flow, when(number), Happening::Opened(Ends { first, second, whole: true }));
+        all.heard(flow, when(number), Happening::Bytes(End::First, bytes));
+        assert!(all.held <= all.most_held, "{} after {number}", all.held);
+    }
+    // The books are right.
+    assert_eq!(all.held, all.flows.values().map(|c| c.held).sum::<usize>());
+    let gaps = all.observations().filter(|o| matches!(&o.what, Seen::Gap(g) if matches!(g.what, GapWhat::Unparsable { .. })));
+    assert!(gaps.count() > 100);
+    assert!(all.counts().closed.values().sum::<u64>() > 50);
+    let flows: Vec<FlowId> = all.flows.keys().copied().collect();
+    for flow in flows {
+        all.heard(flow, when(300), Happening::Forgotten);
+    }
+    assert_eq!((all.held, all.flows.len()), (0, 0));
+}

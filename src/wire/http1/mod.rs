@@ -151,6 +151,15 @@ impl Http1 {
         self.release(pool);
     }
 
+    /// Memory that unfinished messages take, about, in bytes.
+    pub(in crate::wire) fn footprint(&self) -> usize {
+        let reader = |direction: &Direction| match &direction.state {
+            State::Head(reader) => reader.footprint(),
+            State::Body(_) | State::Connect(_) | State::Refused => 0,
+        };
+        reader(&self.client) + reader(&self.upstream) + self.queue.footprint(self.held)
+    }
+
     /// Requests seen so far, the unreported ones included.
     pub const fn exchanges(&self) -> u32 {
         self.requests

@@ -2,7 +2,7 @@
 
 use super::direction::wide;
 use super::interest::{Method, RequestFacts};
-use super::pool::Pool;
+use super::pool::{self, Pool};
 use crate::model::event::{Interim, Times};
 use crate::model::{ExchangeNo, Secret, Stamp};
 use crate::wire::observation::{COPIED, Ended, RawExchange};
@@ -69,6 +69,9 @@ pub(in crate::wire) struct Pending {
 }
 
 impl Pending {
+    /// Memory that one takes beside a long head, about, in bytes.
+    pub(in crate::wire) const FOOTPRINT: usize = size_of::<Self>() + pool::INITIAL;
+
     pub(in crate::wire) fn new(
         number: ExchangeNo,
         request: Stamp,
@@ -212,6 +215,13 @@ pub(super) struct Queue {
 impl Queue {
     pub(super) fn len(&self) -> usize {
         usize::from(self.first.is_some()).saturating_add(self.more.as_ref().map_or(0, |more| more.len()))
+    }
+
+    /// Memory that they take, about, in bytes; `heads` are the bytes of their heads.
+    pub(super) fn footprint(&self, heads: usize) -> usize {
+        let Some(first) = &self.first else { return 0 };
+        let behind = self.len().saturating_sub(1).saturating_mul(Pending::FOOTPRINT);
+        first.buffer.capacity().saturating_add(behind).saturating_add(heads)
     }
 
     pub(super) fn push(&mut self, pending: Pending) {

@@ -5,7 +5,7 @@ const SPARE: usize = 64;
 /// Largest buffer kept; one head with a fat Kerberos ticket must not pin its size for ever.
 const CAPACITY: usize = 16 * 1024;
 /// Capacity of a new buffer: most heads fit.
-const INITIAL: usize = 1024;
+pub(super) const INITIAL: usize = 1024;
 
 /// Spare buffers, shared by the connections of one thread: an idle connection holds none.
 #[derive(Debug, Default)]

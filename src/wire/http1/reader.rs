@@ -97,6 +97,11 @@ impl Reader {
         matches!(self.stage, Stage::Before | Stage::BeforeCr)
     }
 
+    /// Memory that it takes, in bytes.
+    pub(super) const fn footprint(&self) -> usize {
+        self.buffer.capacity()
+    }
+
     /// What has come of a head whose first line is whole.
     pub(super) fn partial(&self) -> Option<&[u8]> {
         matches!(self.stage, Stage::Fields(_)).then_some(self.buffer.as_slice())

@@ -130,6 +130,11 @@ enum State {
 const NEW: State = State::Header([0; HEADER], 0);
 
 impl Reader {
+    /// Memory that it takes, in bytes.
+    pub(super) const fn footprint(&self) -> usize {
+        self.buffer.capacity()
+    }
+
     pub(super) const fn new(side: Side) -> Self {
         Self {
             offset: 0,

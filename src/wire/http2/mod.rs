@@ -16,9 +16,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::http1::direction::Fault;
+use super::http1::pending::Pending;
 use super::http1::reader::Side;
 use super::http1::{Out, Pool};
 use crate::model::Stamp;
+use crate::wire::observation::COPIED;
 pub(super) use frame::PREFACE;
 use frame::{Frame, Read, Reader, flag, kind};
 use hpack::{Decoder, Scratch};
@@ -121,6 +123,14 @@ impl Http2 {
             }
         }
         self.release(pool);
+    }
+
+    /// Memory that it takes, about, in bytes.
+    pub(in crate::wire) fn footprint(&self) -> usize {
+        let streams = self.streams.len().saturating_mul(Pending::FOOTPRINT).saturating_add(self.held);
+        let copies = self.copying.saturating_mul(COPIED);
+        let directions = self.client.footprint().saturating_add(self.upstream.footprint());
+        size_of::<Self>().saturating_add(streams).saturating_add(copies).saturating_add(directions)
     }
 
     /// Requests seen so far, the unreported ones included.
@@ -281,6 +291,12 @@ impl Http2 {
 }
 
 impl Direction {
+    /// Memory that it takes, about, in bytes.
+    fn footprint(&self) -> usize {
+        let block = self.block.as_ref().map_or(0, |block| block.bytes.capacity());
+        self.reader.footprint().saturating_add(self.decoder.footprint()).saturating_add(block)
+    }
+
     /// Decodes a block that nobody needs: the table must be kept in step all the same.
     fn pass_block(&mut self, block: &[u8], pool: &mut Pool) -> Result<(), &'static str> {
         self.decode(block, pool, |_, _| Ok(()))

@@ -36,6 +36,11 @@ impl Default for Decoder {
 }
 
 impl Decoder {
+    /// Memory that its table takes, about, in bytes.
+    pub(super) const fn footprint(&self) -> usize {
+        self.table.size()
+    }
+
     /// The receiver announced `SETTINGS_HEADER_TABLE_SIZE`. The encoder says itself when it follows; a size that was
     /// allowed once may still be on its way.
     pub(super) fn allow(&mut self, size: u32) {

@@ -129,7 +129,6 @@ impl Table {
         }
     }
 
-    #[cfg(test)]
     pub(super) const fn size(&self) -> usize {
         self.size
     }
