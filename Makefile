@@ -27,12 +27,14 @@ lint:
 	cargo clippy --locked --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --locked --no-deps --document-private-items
 
-# authtap, a bare relay, nginx and HAProxy side by side (installs wrk, nginx and HAProxy).
+# authtap, a bare relay, nginx and HAProxy side by side, and reading captures beside tshark (installs wrk, nginx, HAProxy and
+# tshark; takes 1 GB of the temporary folder).
 bench:
 	benches/install.sh
-	cargo build --locked --release --example bare_relay --bin authtap
+	cargo build --locked --release --example bare_relay --example captures --bin authtap
 	cargo bench --locked --bench framing --bench observer --bench token --bench logs
 	python3 benches/side_by_side.py
+	python3 benches/packets.py
 
 # Writes docs/accuracy.md anew from a run on real parts.
 accuracy: rig

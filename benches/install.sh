@@ -1,10 +1,10 @@
 #!/bin/bash
-# Installs what `make bench` drives (wrk, nginx, HAProxy, Python 3, OpenSSL) from Debian's packages. Does nothing when all of it is there.
+# Installs what `make bench` drives (wrk, nginx, HAProxy, tshark, Python 3, OpenSSL) from Debian's packages. Does nothing when all of it is there.
 # No daemon of these packages is started: the benchmark starts its own, on loopback, and ends them.
 set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin
 
-declare -A package=([wrk]=wrk [nginx]=nginx-light [haproxy]=haproxy [python3]=python3 [openssl]=openssl)
+declare -A package=([wrk]=wrk [nginx]=nginx-light [haproxy]=haproxy [tshark]=tshark [python3]=python3 [openssl]=openssl)
 missing=()
 for command in "${!package[@]}"; do
   command -v "$command" >/dev/null || missing+=("${package[$command]}")

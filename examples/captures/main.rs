@@ -12,6 +12,7 @@ use std::process::ExitCode;
 mod kinds;
 #[path = "../../tests/it/packets/made.rs"]
 mod made;
+#[allow(dead_code, clippy::unwrap_used, reason = "a test's helper, of which a part is used")]
 #[path = "../../tests/it/packet_tls/pair.rs"]
 mod pair;
 
@@ -45,7 +46,8 @@ fn usage() -> ExitCode {
 }
 
 fn write(kind: kinds::Kind, bytes: u64, path: &str) -> io::Result<()> {
-    let mut file = Writer { file: BufWriter::with_capacity(1 << 20, File::create(path)?), at: 1_700_000_000_000_000, bytes: 0 };
+    let mut file =
+        Writer { file: BufWriter::with_capacity(1 << 20, File::create(path)?), at: 1_700_000_000_000_000, bytes: 0 };
     file.file.write_all(&made::pcap(&[]))?;
     let mut source = kinds::Source::new(kind);
     let mut number = 0;
@@ -89,4 +91,3 @@ impl Writer {
 fn low(number: i64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
-

@@ -195,7 +195,8 @@ fn the_memory_of_all_connections_is_bounded() {
     let mut all = Conversations::new(KeyLog::default(), |_| None);
     all.most_held = 256 * 1024;
     let when = |number| When { at: Stamp(i64::try_from(number).unwrap_or(0)), frame: Frame { file: 0, number } };
-    let (first, second) = ("192.0.2.7:50000".parse().expect("an address"), "192.0.2.80:80".parse().expect("an address"));
+    let (first, second) =
+        ("192.0.2.7:50000".parse().expect("an address"), "192.0.2.80:80".parse().expect("an address"));
     let cookie = [b"GET / HTTP/1.1\r\nCookie: ", "x".repeat(9_000).as_bytes()].concat();
     let hello = [&[22, 3, 1, 0x23, 0x2c, 1, 0, 0x60, 0, 3, 3][..], &[7; 8_993]].concat();
     let pages = REQUEST.repeat(50);
@@ -207,7 +208,8 @@ fn the_memory_of_all_connections_is_bounded() {
     }
     // The books are right.
     assert_eq!(all.held, all.flows.values().map(|c| c.held).sum::<usize>());
-    let gaps = all.observations().filter(|o| matches!(&o.what, Seen::Gap(g) if matches!(g.what, GapWhat::Unparsable { .. })));
+    let gaps =
+        all.observations().filter(|o| matches!(&o.what, Seen::Gap(g) if matches!(g.what, GapWhat::Unparsable { .. })));
     assert!(gaps.count() > 100);
     assert!(all.counts().closed.values().sum::<u64>() > 50);
     let flows: Vec<FlowId> = all.flows.keys().copied().collect();
