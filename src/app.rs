@@ -13,6 +13,7 @@ use crate::net::tls::{ServerTls, TlsFileError, UpstreamTls};
 use crate::net::{self, Clock, Feed, Listening, Observer, Server, SiteConfig, StartError, Upstream};
 use crate::report::view::{Builder, View};
 use crate::sink::jsonl::writer::{CaptureFile, Limits, OpenError};
+use crate::sink::pcapng::{self, PacketFile};
 use crate::sink::{Sink, trace::Trace};
 use crate::wire::observation::Seen;
 
@@ -31,6 +32,9 @@ pub enum AppError {
     /// The capture cannot be begun.
     #[error("{0}")]
     Capture(#[from] OpenError),
+    /// The packet capture cannot be begun.
+    #[error("{0}")]
+    Pcapng(#[from] pcapng::OpenError),
     /// A thread cannot be made.
     #[error("cannot start the observer: {0}")]
     Observer(#[source] std::io::Error),
@@ -88,6 +92,9 @@ impl Tap {
         if let Some(c) = &config.capture {
             let limits = Limits { file: c.rotate, total: c.total };
             sinks.push(Box::new(CaptureFile::create(&c.file, id.clone(), limits)?));
+        }
+        if let Some(p) = &config.pcapng {
+            sinks.push(Box::new(PacketFile::create(&p.file, &id, p.limit)?));
         }
         sinks.push(Box::new(Trace::new(id.clone())));
         sinks.push(Box::new(Count { tap: id.clone(), tally: tally.clone() }));

@@ -31,6 +31,9 @@ pub struct Args {
     /// Write what was seen to this file (JSON Lines, mode 0600)
     #[arg(long, value_name = "FILE")]
     capture: Option<PathBuf>,
+    /// Write what was seen as packets that Wireshark opens: inside TLS, redacted (mode 0600; FILE must not exist)
+    #[arg(long, value_name = "FILE")]
+    pcapng: Option<PathBuf>,
     /// Read settings, and several sites, from this file
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -49,7 +52,7 @@ pub struct Args {
     /// With TLS on both sides: let client and upstream agree on HTTP/2 or HTTP/1.1 as they would, or offer HTTP/1.1 alone
     #[arg(long, value_name = "WHAT")]
     alpn: Option<AlpnArg>,
-    /// What the capture keeps
+    /// What the captures keep
     #[arg(long, value_name = "WHAT")]
     record: Option<RecordArg>,
     /// Format of the traces on stderr
@@ -196,6 +199,9 @@ fn settings(args: Args) -> Result<Config, Failure> {
     }
     if let Some(file) = args.capture {
         wanted.capture.file = Some(file);
+    }
+    if let Some(file) = args.pcapng {
+        wanted.capture.pcapng = Some(file);
     }
     if let Some(record) = args.record {
         wanted.capture.record = Some(name(&record));

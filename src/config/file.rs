@@ -91,6 +91,10 @@ pub struct Capture {
     pub total_mib: Option<u64>,
     /// `handshakes` or `all`.
     pub record: Option<String>,
+    /// Where the packet capture goes; none when left out.
+    pub pcapng: Option<PathBuf>,
+    /// It ends at this size, in MiB.
+    pub pcapng_mib: Option<u64>,
 }
 
 /// The console.

@@ -25,6 +25,8 @@ pub struct Config {
     pub observe: Observe,
     /// The capture file, when one is wanted.
     pub capture: Option<Capture>,
+    /// The packet capture, when one is wanted.
+    pub pcapng: Option<Pcapng>,
     /// What is told.
     pub record: Record,
     /// The console's format.
@@ -100,6 +102,15 @@ pub struct Capture {
     pub rotate: u64,
     /// Bytes of all files together.
     pub total: u64,
+}
+
+/// The packet capture that authtap makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pcapng {
+    /// Where.
+    pub file: PathBuf,
+    /// Bytes at which it ends.
+    pub limit: u64,
 }
 
 /// What a capture keeps.
@@ -283,6 +294,7 @@ pub fn resolve(file: &file::File, origin: &Origin) -> Result<Config, Mistake> {
         relay,
         observe,
         capture: capture(&file.capture, origin)?,
+        pcapng: pcapng(&file.capture, origin)?,
         record: word(
             "capture.record",
             file.capture.record.as_deref(),
@@ -360,6 +372,14 @@ fn capture(capture: &file::Capture, origin: &Origin) -> Result<Option<Capture>, 
         ));
     }
     Ok(capture.file.clone().map(|file| Capture { file, rotate: mib(rotate), total: mib(total) }))
+}
+
+fn pcapng(capture: &file::Capture, origin: &Origin) -> Result<Option<Pcapng>, Mistake> {
+    let limit = capture.pcapng_mib.unwrap_or(512);
+    if limit == 0 {
+        return Err(origin.mistake("capture.pcapng-mib", "0", "at least 1 is wanted"));
+    }
+    Ok(capture.pcapng.clone().map(|file| Pcapng { file, limit: limit.saturating_mul(1 << 20) }))
 }
 
 /// `http://host[:port]` or `https://host[:port]`, with at most a trailing slash.
@@ -448,13 +468,14 @@ mod tests {
         assert_eq!(got, expected);
         // Every key of the file's shape stands in the example, also those that have no default.
         let debug = format!("{example:?}");
-        for key in ["tls-cert", "tls-key", "upstream-ca", "upstream-verify", "alpn", "fingerprint-key"] {
+        for key in ["tls-cert", "tls-key", "upstream-ca", "upstream-verify", "alpn", "fingerprint-key", "pcapng"] {
             assert!(text.contains(key), "{key}");
         }
         assert!(
             !debug
                 .replace("tls_cert: None, tls_key: None, upstream_ca: None, upstream_verify: None, alpn: None", "")
                 .replace("fingerprint_key: None", "")
+                .replace("pcapng: None", "")
                 .contains("None"),
             "{debug}"
         );
@@ -472,6 +493,8 @@ mod tests {
         assert!(m.contains("authtap.toml: relay.idle-timeout") && m.contains("`90s`") && m.contains("120 s"), "{m}");
         let m = says(&|f| f.observe.trusted_proxies = Some(vec!["10.0.0.0/99".into()]));
         assert!(m.contains("observe.trusted-proxies") && m.contains("10.0.0.0/8"), "{m}");
+        let m = says(&|f| f.capture.pcapng_mib = Some(0));
+        assert!(m.contains("capture.pcapng-mib") && m.contains("at least 1"), "{m}");
         let m = says(&|f| f.capture.record = Some("some".into()));
         assert!(m.contains("capture.record") && m.contains("handshakes, all"), "{m}");
         let m = says(&|f| f.site[0].upstream = "iis.example.test".into());

@@ -8,3 +8,7 @@ pub struct Frame {
     /// The packet's number in it, from 1; packets that authtap makes nothing of count too.
     pub number: u64,
 }
+
+/// The interface's name in the packet captures that authtap writes itself. They are without secrets, so nothing can be
+/// concluded from their tokens, and `report` passes over their packets.
+pub const OWN_INTERFACE: &str = "authtap-redacted";

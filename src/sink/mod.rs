@@ -1,6 +1,7 @@
 //! Where events go. A sink runs on the observer's thread, never on the relay's.
 
 pub mod jsonl;
+pub mod pcapng;
 pub mod trace;
 
 use crate::model::event::Event;

@@ -209,7 +209,9 @@ fn nothing_that_authtap_writes_holds_a_planted_secret() {
     let key = keys.path().join("key");
     fs::write(&key, API_KEY).expect("a key");
     let key = key.to_str().expect("text");
-    let more = ["--log-format", "json", "--record", "all", "--fingerprint-key", key];
+    let packets = dir.path().join("c.pcapng");
+    let packets = packets.to_str().expect("text");
+    let more = ["--log-format", "json", "--record", "all", "--fingerprint-key", key, "--pcapng", packets];
     let tap = Running::start(&upstream, &capture, &more);
     let mut client = TcpStream::connect(tap.address).expect("authtap");
     let targets = [format!("/login/{PATH_TOKEN}?access_token={QUERY}&x"), format!("/(S({SESSION}))/page?{QUERY}")];
@@ -234,12 +236,17 @@ fn nothing_that_authtap_writes_holds_a_planted_secret() {
     }
     for entry in fs::read_dir(dir.path()).expect("the folder") {
         let path = entry.expect("a file").path();
-        outputs.push((path.display().to_string(), fs::read_to_string(&path).expect("text")));
+        // Of packets, the bytes that are no text are headers.
+        let bytes = fs::read(&path).expect("it");
+        outputs.push((path.display().to_string(), String::from_utf8_lossy(&bytes).into_owned()));
     }
     let written: usize =
         outputs.iter().filter(|(name, _)| name.contains(".jsonl")).map(|(_, t)| t.lines().count()).sum();
     assert!(written > count, "the exchanges were not captured: {written} lines");
     assert!(outputs.iter().any(|(_, t)| t.contains("alice")), "the names must stay, or nothing was decoded");
+    let in_packets = |what: &str| outputs.iter().any(|(name, t)| name.ends_with(".pcapng") && t.contains(what));
+    let basic = STANDARD.encode("alice:(kept out)");
+    assert!(in_packets("NTLM TlRMTVNTUAAD") && in_packets(&basic), "tokens must be made anew, or they hide nothing");
     assert!(outputs.iter().any(|(_, t)| t.contains("iis-detailed")), "the pages must be read, or they hide nothing");
     let captured =
         outputs.iter().filter(|(name, _)| name.contains(".jsonl")).map(|(_, t)| t.as_str()).collect::<String>();

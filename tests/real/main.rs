@@ -23,6 +23,7 @@ mod hops;
 mod ledger;
 mod packets;
 mod parts;
+mod pcapng;
 mod process;
 mod recorder;
 mod rig;

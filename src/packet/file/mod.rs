@@ -26,6 +26,9 @@ pub const FIRST: usize = 1024;
 /// No record of a file is longer, or it lies; Wireshark's limit for a block of a pcapng.
 const MOST: usize = 16 * 1024 * 1024;
 
+/// No LINKTYPE: that of the packets which authtap made itself.
+pub(super) const OWN: u16 = u16::MAX - 1;
+
 /// One packet of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Captured<'a> {

@@ -13,7 +13,8 @@ use pcap_parser::pcapng::{
 
 use super::buffer::Buffer;
 use super::clock::{Clock, Order};
-use super::{Count, Found, MOST};
+use super::{Count, Found, MOST, OWN};
+use crate::model::frame::OWN_INTERFACE;
 
 const SECTION: u32 = 0x0a0d_0d0a;
 const INTERFACE: u32 = 1;
@@ -147,7 +148,8 @@ impl Pcapng {
                 count.odd(offset, || "an interface counts time in parts that nobody has".to_owned());
                 Clock::default()
             });
-            let link = u16::try_from(description.linktype.0).unwrap_or(NO_LINK);
+            let own = matches!(description.if_name(), Some(Ok(OWN_INTERFACE)));
+            let link = if own { OWN } else { u16::try_from(description.linktype.0).unwrap_or(NO_LINK) };
             Interface { link, snap: description.snaplen, clock }
         } else {
             count.odd(offset, || "an interface's description cannot be read".to_owned());

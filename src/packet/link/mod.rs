@@ -8,7 +8,7 @@ mod tests;
 mod tunnel;
 
 use super::Segment;
-use super::file::Captured;
+use super::file::{Captured, OWN};
 
 /// What a frame holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +76,10 @@ pub fn segment<'a>(packet: &Captured<'a>) -> Found<'a> {
         // Cisco HDLC: address, control, protocol.
         104 => tagged(rest, 2),
         105 | 119 | 127 | 163 | 192 => Some(Found::Unreadable("a link type that authtap does not know: Wi-Fi frames")),
+        // Redacted, so that tokens of different clients may be equal there: nothing may be concluded from it.
+        OWN => Some(Found::Unreadable(
+            "authtap made them with `run --pcapng`, without secrets; report on the run's capture file (`--capture`)",
+        )),
         _ => Some(Found::Unreadable("a link type that authtap does not know")),
     };
     found.unwrap_or(CUT)

@@ -71,7 +71,7 @@ impl Challenge {
     /// The message's bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::new(2, 56);
-        writer.field(&utf16(&self.target_name));
+        writer.field(&text(self.flags, &self.target_name));
         writer.head.extend_from_slice(&self.flags.to_le_bytes());
         writer.head.extend_from_slice(&self.server_challenge);
         writer.head.extend_from_slice(&[0; 8]);
@@ -125,12 +125,9 @@ impl Authenticate {
             payload.extend_from_slice(bytes);
             field
         };
-        let text = |text: &str| {
-            if self.flags & flags::UNICODE == 0 { text.as_bytes().to_vec() } else { utf16(text) }
-        };
-        let domain = place(&text(&self.domain));
-        let user = place(&text(&self.user));
-        let workstation = place(&text(&self.workstation));
+        let domain = place(&text(self.flags, &self.domain));
+        let user = place(&text(self.flags, &self.user));
+        let workstation = place(&text(self.flags, &self.workstation));
         let lm = place(&self.lm_response);
         let nt = place(&self.nt_response);
         let key = place(&self.session_key);
@@ -147,6 +144,11 @@ impl Authenticate {
         writer.payload = payload;
         writer.finish()
     }
+}
+
+/// Text as the flags have it: UTF-16, or OEM, of which ASCII is written.
+fn text(bits: u32, text: &str) -> Vec<u8> {
+    if bits & flags::UNICODE == 0 { text.as_bytes().to_vec() } else { utf16(text) }
 }
 
 /// Head and payload of a message under construction.
