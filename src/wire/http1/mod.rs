@@ -157,7 +157,8 @@ impl Http1 {
             State::Head(reader) => reader.footprint(),
             State::Body(_) | State::Connect(_) | State::Refused => 0,
         };
-        reader(&self.client) + reader(&self.upstream) + self.queue.footprint(self.held)
+        let heads = reader(&self.client).saturating_add(reader(&self.upstream));
+        heads.saturating_add(self.queue.footprint(self.held))
     }
 
     /// Requests seen so far, the unreported ones included.
