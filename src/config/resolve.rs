@@ -443,6 +443,7 @@ impl Observe {
             lockout_threshold: self.lockout_threshold,
             lockout_window: self.lockout_window,
             answer_window: self.answer_window,
+            of_packets: false,
         }
     }
 }

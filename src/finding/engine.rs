@@ -51,6 +51,8 @@ pub struct Settings {
     pub lockout_window: Duration,
     /// A challenge that no request of the same client has answered for so long is unanswered.
     pub answer_window: Duration,
+    /// What is observed was captured as packets: authtap stands nowhere, and nothing is its doing.
+    pub of_packets: bool,
 }
 
 impl Default for Settings {
@@ -62,6 +64,7 @@ impl Default for Settings {
             lockout_threshold: 4,
             lockout_window: Duration::from_mins(10),
             answer_window: Duration::from_mins(5),
+            of_packets: false,
         }
     }
 }

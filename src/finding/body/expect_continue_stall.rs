@@ -191,6 +191,10 @@ impl Detect for Detector {
 
     fn on_close(&mut self, closed: &Closed, at: Stamp, view: &View<'_>, out: &mut Raise<'_>) {
         let Some(lost) = self.ending.remove(&closed.close.connection) else { return };
+        // A capture that ends, or lacks packets, tells nothing of how the connection went on.
+        if view.settings.of_packets && closed.close.end.by == By::Tap {
+            return;
+        }
         // By the times of the traffic: an upload may go on for long after the 401, and no tick comes in between.
         if lost.done.is_some_and(|done| closed.ended_at.since(done) >= PATIENCE) {
             return;

@@ -69,8 +69,11 @@ impl Detect for Detector {
         }
     }
 
-    fn on_open(&mut self, connection: &Connection, _view: &View<'_>, out: &mut Raise<'_>) {
-        if !self.told && connection.upstream_tls().is_some_and(|tls| tls.client_certificate_requested) {
+    fn on_open(&mut self, connection: &Connection, view: &View<'_>, out: &mut Raise<'_>) {
+        // In packets it was the client that was asked, and nobody ends its TLS.
+        if !self.told
+            && !view.settings.of_packets
+            && connection.upstream_tls().is_some_and(|tls| tls.client_certificate_requested) {
             let place = Place::new(connection.id, None, "tls", connection.opened_at);
             self.tell(connection.opened_at, place, out);
         }

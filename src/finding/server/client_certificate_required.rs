@@ -98,7 +98,8 @@ impl Detect for Detector {
             return;
         }
         let connection = view.site.connection(turn.exchange.connection);
-        let ours = connection.is_some_and(|c| c.tls().is_some());
+        // In packets, opened TLS is the client's own with the server.
+        let ours = !view.settings.of_packets && connection.is_some_and(|c| c.tls().is_some());
         let whose = if ours {
             " authtap ends the clients' TLS here, so no client certificate can reach IIS while it is inserted."
         } else {
@@ -106,7 +107,7 @@ impl Detect for Detector {
         };
         let asked = connection.and_then(|c| c.upstream_tls()).filter(|t| t.client_certificate_requested);
         // It was asked for in the handshake with authtap, which has none to give.
-        let root = (asked.is_some() && kind == 7).then_some("client-certificate-not-relayed");
+        let root = (asked.is_some() && kind == 7 && !view.settings.of_packets).then_some("client-certificate-not-relayed");
         out.raise(
             turn.at(),
             Draft::new(

@@ -66,13 +66,17 @@ impl Detect for Detector {
         if !self.told.is_first(refusal.pair(), turn.at(), view) {
             return;
         }
+        let whose = if view.settings.of_packets {
+            ""
+        } else {
+            " The address that IIS sees is authtap's, for all clients: this may be authtap's own doing."
+        };
         out.raise(
             turn.at(),
             Draft::new(
                 Basis::Observed,
                 format!(
-                    "IIS refused the address of {} on connection {}: {why} ({}). The address that IIS sees is authtap's, \
-                     for all clients: this may be authtap's own doing.",
+                    "IIS refused the address of {} on connection {}: {why} ({}).{whose}",
                     turn.request_line(),
                     turn.exchange.connection,
                     refusal.says(),

@@ -104,12 +104,18 @@ impl Detect for Detector {
         out.raise_with(turn.at(), e.connection, || {
             let via = view.site.connection(e.connection).and_then(Connection::via);
             let via = via.map(|v| format!(" (its requests carry `Via: {v}`)")).unwrap_or_default();
-            let ours = case.tap.map_or_else(|| "no TLS".to_owned(), describe);
+            // In packets there is one TLS session, and one certificate.
+            let whose_else = if view.settings.of_packets {
+                "not the server's".to_owned()
+            } else {
+                let ours = case.tap.map_or_else(|| "no TLS".to_owned(), describe);
+                format!("neither authtap's ({ours}) nor the server's")
+            };
             Draft::new(
                 case.basis(),
                 format!(
-                    "The server refused {} from {} on connection {}, {}: it is bound to a certificate that is neither \
-                     authtap's ({ours}) nor the server's ({}); {whose}{via}.",
+                    "The server refused {} from {} on connection {}, {}: it is bound to a certificate that is \
+                     {whose_else} ({}); {whose}{via}.",
                     turn.whose_logon(),
                     turn.party,
                     e.connection,

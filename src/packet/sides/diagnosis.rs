@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::across::{self, MIXED_BY_HOP};
 use super::doubt;
+use super::place;
 use super::threads::Threads;
 use super::topology::Plan;
 use super::words;
@@ -53,6 +54,7 @@ pub(super) fn one(found: Vec<Found>, threads: &Threads, plan: &Plan) -> Vec<(Sta
     let told = cases.into_iter().filter(|case| case.told);
     told.map(|mut case| {
         case.finding.fix = catalogue::by_slug(&case.finding.slug).map(crate::finding::Meta::fix).unwrap_or_default();
+        place::of_a_capture(&mut case.finding);
         (case.at, case.finding)
     })
     .collect()

@@ -11,6 +11,7 @@ mod doubt;
 mod facts;
 mod feed;
 mod marks;
+mod place;
 mod running;
 mod threads;
 mod topology;
@@ -22,6 +23,7 @@ use std::mem::{size_of, take};
 use std::net::SocketAddr;
 
 pub use facts::{Facts, HopFacts, SideFacts, SidesFootprint};
+pub use place::of_a_capture;
 
 use crate::finding::Settings;
 use crate::model::event::{ConnectionOpen, Event};
@@ -72,7 +74,7 @@ impl Sides {
     /// The same, with another number of bytes that may be held back until the sides are settled.
     pub fn holding(settings: Settings, most_held: usize) -> Self {
         Self {
-            settings,
+            settings: Settings { of_packets: true, ..settings },
             most_held,
             held: Vec::new(),
             held_bytes: 0,

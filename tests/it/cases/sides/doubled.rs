@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use authtap::finding::Engine;
+use authtap::finding::{Engine, Settings};
+use authtap::model::event::What;
 use authtap::model::transport::{Addresses, By};
 use authtap::model::{ConnectionId, Stamp};
+use authtap::packet::sides::of_a_capture;
 use authtap::wire::observation::{Observation, Seen};
 
 use super::super::player::{record, settings};
@@ -99,11 +101,18 @@ fn names(told: &Told) -> BTreeMap<String, usize> {
 fn one_side_is_what_an_engine_tells() {
     for (slug, name, case) in cases() {
         let (all, stop) = alone(&case);
-        let (mut engine, mut events) = (Engine::new(settings(&case)), Vec::new());
+        let settings = Settings { of_packets: true, ..settings(&case) };
+        let (mut engine, mut events) = (Engine::new(settings), Vec::new());
         for observation in &all {
             engine.observe(again(observation), &mut events);
         }
         engine.finish(stop, &mut events);
+        // Neither speaks of a place that authtap has.
+        for event in &mut events {
+            if let What::Finding(finding) = &mut event.what {
+                of_a_capture(finding);
+            }
+        }
         let told = diagnose(&case, all, stop, None);
         let sorted = |list: Vec<&authtap::model::finding::Finding>| {
             let mut texts: Vec<String> = list.iter().map(|f| format!("{f:?}")).collect();

@@ -128,3 +128,26 @@ fn what_concerns_all_sides_is_told_once() {
     assert_eq!(count(|what| matches!(what, What::Gap(_))), 1);
     assert_eq!(told.totals().dropped, 7);
 }
+
+/// When this fails, who hands over packets that a key log opens is sent to look for an authtap that ends their TLS.
+#[test]
+fn of_packets_nothing_is_authtaps_doing() {
+    let mut told_in_all = 0;
+    for (slug, name, case) in super::super::cases() {
+        if !["client-certificate-not-relayed", "client-certificate-required", "ip-restricted"].contains(&slug.as_str())
+        {
+            continue;
+        }
+        let (mut observations, stop) = record(&case);
+        observations.retain(|o| !matches!(o.what, Seen::Start(_)));
+        let told = diagnose(&case, observations, stop, None);
+        // No packets show two certificates of one connection.
+        for finding in told.findings().into_iter().filter(|f| f.slug != "proxy-certificate-breaks-epa") {
+            assert_ne!(finding.slug, "client-certificate-not-relayed", "{slug}/{name}");
+            assert_ne!(finding.root.as_deref(), Some("client-certificate-not-relayed"), "{slug}/{name}");
+            assert!(!finding.summary.contains("authtap"), "{slug}/{name}: {}", finding.summary);
+            told_in_all += 1;
+        }
+    }
+    assert!(told_in_all > 4, "only {told_in_all} findings");
+}
