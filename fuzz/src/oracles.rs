@@ -411,6 +411,7 @@ impl Listen for Streams {
                 assert_eq!(*ended, [true, true], "{flow:?}: closed and not ended");
                 *over = true;
             }
+            Happening::Twin => {}
             Happening::Reset(_) | Happening::Forgotten => *over = true,
         }
         if ends_only { Wanted::Ends } else { Wanted::Bytes }

@@ -227,12 +227,17 @@ impl<O: FnMut(Event)> Work<'_, O> {
         self.hand_on();
         self.facts.connections = self.conversations.counts();
         let frames = self.conversations.frames();
+        let open = self.conversations.open_exchanges();
         let out = self.out;
         self.facts.sides = self.sides.finish(last.at, &mut |mut event: Event| {
-            if let What::Finding(finding) = &mut event.what {
-                for evidence in &mut finding.evidence {
-                    evidence.frame = frames.of(evidence);
+            match &mut event.what {
+                What::Finding(finding) => {
+                    for evidence in &mut finding.evidence {
+                        evidence.frame = frames.of(evidence);
+                    }
                 }
+                What::Stop(totals) => totals.exchanges = totals.exchanges.saturating_add(open),
+                _ => {}
             }
             out(event);
         });

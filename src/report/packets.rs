@@ -40,6 +40,13 @@ pub fn seen(facts: &Facts) -> Vec<String> {
              told of their connections may be told twice, or not."
         ));
     }
+    if c.twins > 0 {
+        lines.push(format!(
+            "{} in the capture twice, before and after an address was translated, and told once, under the address that \
+             was seen first.",
+            counted(c.twins, "connection is", "connections are")
+        ));
+    }
     if c.before > 0 {
         lines.push(format!(
             "{} began before the capture, or before packets that it lacks: what was agreed there before is not known.",
@@ -83,8 +90,8 @@ fn hop(hop: &HopFacts) -> String {
     let more = if hop.to.len() > MOST_NAMED { " and others" } else { "" };
     let clocks = if hop.clocks_differ { "; the clocks of the two captures differ" } else { "" };
     format!(
-        "Both sides of {} are in the capture: what comes in there goes on to {}{more}{clocks}. Connections of both are \
-         counted.",
+        "Both sides of {} are in the capture: what comes in there goes on to {}{more}{clocks}. Connections, requests \
+         and handshakes of both are counted.",
         hop.at,
         to.join(", ")
     )
@@ -97,6 +104,13 @@ pub fn not_seen(facts: &Facts) -> Vec<String> {
         .iter()
         .filter_map(|f| Some(format!("{} is {}. What came before it is reported.", f.name, f.damage.as_ref()?)))
         .collect();
+    if facts.connections.one_sided > 0 {
+        lines.push(format!(
+            "{} in the capture with the packets of one direction only. Capture where both directions pass: a mirror port \
+             may copy one, and routes may differ.",
+            counted(facts.connections.one_sided, "connection is", "connections are")
+        ));
+    }
     if facts.connections.missing > 0 {
         lines.push(format!(
             "{} of connections that speak HTTP are missing from the capture. Capture with a full snap length \
@@ -160,6 +174,10 @@ pub struct PacketFacts {
     pub other: u64,
     /// Connections of which no message begins in the capture.
     pub unknown: u64,
+    /// Connections that are others under a translated address, and are told once.
+    pub translated: u64,
+    /// Connections that speak HTTP of which one direction was captured.
+    pub one_sided: u64,
     /// Bytes of connections that speak HTTP which are missing.
     pub missing_bytes: u64,
     /// Hops that both sides of are in the captures.
@@ -210,6 +228,8 @@ impl From<&Facts> for PacketFacts {
             closed: c.closed.clone(),
             other: c.other,
             unknown: c.unknown,
+            translated: c.twins,
+            one_sided: c.one_sided,
             missing_bytes: c.missing,
             hops: x.sides.hops.iter().map(Into::into).collect(),
         }

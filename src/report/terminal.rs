@@ -310,10 +310,10 @@ impl<'a> Page<'a> {
             self.indented("No handshakes.");
             return;
         }
-        self.indented(&format!("Handshakes: {}.", outcomes(view.handshakes)));
+        self.indented(&format!("Handshakes: {}.", outcomes(view, view.handshakes)));
         if view.schemes.len() > 1 {
             for (scheme, counts) in &view.schemes {
-                self.indented(&format!("- {scheme}: {}", outcomes(*counts)));
+                self.indented(&format!("- {scheme}: {}", outcomes(view, *counts)));
             }
         }
     }
@@ -420,6 +420,13 @@ fn nothing_found_in_traffic(view: &View) -> String {
             }
         );
     }
+    if h.total() == 0 && view.credentials > 0 {
+        return format!(
+            "No finding. {} with credentials, but no handshake was seen whole: nothing can be said about {}.{seen_all}",
+            counted(view.credentials, "request came", "requests came"),
+            if view.credentials == 1 { "it" } else { "them" }
+        );
+    }
     if h.total() == 0 && view.refusals == 0 {
         return format!(
             "No authentication seen: no 401 and no handshake among {}. Nothing can be said about \
@@ -443,20 +450,18 @@ fn nothing_found_in_traffic(view: &View) -> String {
             }
         );
     }
-    format!("No finding, among {}: {}.{seen_all}", counted(h.total(), "handshake", "handshakes"), outcomes(h))
+    format!("No finding, among {}: {}.{seen_all}", counted(h.total(), "handshake", "handshakes"), outcomes(view, h))
 }
 
-fn outcomes(x: Outcomes) -> String {
-    let parts: Vec<String> = [
-        (x.authenticated, "authenticated"),
-        (x.rejected, "rejected"),
-        (x.broken, "broken"),
-        (x.abandoned, "abandoned"),
-    ]
-    .into_iter()
-    .filter(|(n, _)| *n > 0)
-    .map(|(n, name)| format!("{} {name}", grouped(n)))
-    .collect();
+fn outcomes(view: &View, x: Outcomes) -> String {
+    // A capture ends when it ends: that a client gave up is not known.
+    let abandoned = if view.packets.is_some() { "not finished" } else { "abandoned" };
+    let parts: Vec<String> =
+        [(x.authenticated, "authenticated"), (x.rejected, "rejected"), (x.broken, "broken"), (x.abandoned, abandoned)]
+            .into_iter()
+            .filter(|(n, _)| *n > 0)
+            .map(|(n, name)| format!("{} {name}", grouped(n)))
+            .collect();
     if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
 }
 

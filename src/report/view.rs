@@ -39,6 +39,8 @@ pub struct View {
     pub exchanges: u64,
     /// Responses with status 401 among the recorded ones.
     pub refusals: u64,
+    /// Requests with credentials among the recorded ones.
+    pub credentials: u64,
     /// Distinct client addresses (at most 10,000 are told apart).
     pub clients: u64,
     /// Handshakes by outcome.
@@ -186,6 +188,7 @@ pub struct Builder {
     period: Option<(Stamp, Stamp)>,
     clients: BTreeSet<IpAddr>,
     refusals: u64,
+    credentials: u64,
     schemes: BTreeMap<String, Outcomes>,
     /// By slug, and by the root whose consequences they are.
     groups: BTreeMap<(String, Option<String>), Cases>,
@@ -260,6 +263,7 @@ impl Builder {
                 if x.response.as_ref().is_some_and(|r| r.status == 401) {
                     self.refusals += 1;
                 }
+                self.credentials += u64::from(x.authorization.is_some());
             }
             What::Handshake(x) => self.handshake(tap, x),
             What::Gap(x) => {
@@ -344,6 +348,7 @@ impl Builder {
         let mut view = View {
             period: self.period,
             refusals: self.refusals,
+            credentials: self.credentials,
             clients: self.clients.len() as u64,
             schemes: self.schemes.clone(),
             pairing: self.pairing.clone(),

@@ -113,12 +113,12 @@ pub(super) fn is_paired(handshake: &Handshake) -> bool {
         .any(|l| l.challenge.0 == l.authenticate.0 && matches!(l.proof, LinkProof::Timestamp | LinkProof::ResponseTime))
 }
 
-/// A challenge that nobody will answer any more.
-pub(super) fn abandoned(challenge: &Challenge) -> Handshake {
+/// A challenge that nobody will answer any more. `seen_all`: its connection has no gap, in which an answer may have been.
+pub(super) fn abandoned(challenge: &Challenge, seen_all: bool) -> Handshake {
     Handshake {
         handshake: challenge.handshake,
         scheme: challenge.scheme.to_owned(),
-        outcome: if challenge.cut_by_server { Outcome::Broken } else { Outcome::Abandoned },
+        outcome: if challenge.cut_by_server && seen_all { Outcome::Broken } else { Outcome::Abandoned },
         user: None,
         server: challenge.names.server().map(str::to_owned),
         legs: challenge.legs.iter().map(OwnLeg::told).collect(),

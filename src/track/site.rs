@@ -423,7 +423,8 @@ impl Site {
                 return Some((due, h));
             }
         }
-        let handshake = abandoned(&self.challenges.pop_old(now)?);
+        let challenge = self.challenges.pop_old(now)?;
+        let handshake = abandoned(&challenge, self.gap_of(challenge.connection).is_none());
         self.count(&handshake);
         Some((now, handshake))
     }
@@ -435,7 +436,8 @@ impl Site {
     }
 
     fn give_up(&mut self, id: HandshakeId) -> Option<Handshake> {
-        let handshake = abandoned(self.challenges.conclude(id)?);
+        let seen_all = self.challenges.get(id).is_some_and(|c| self.gap_of(c.connection).is_none());
+        let handshake = abandoned(self.challenges.conclude(id)?, seen_all);
         self.count(&handshake);
         Some(handshake)
     }

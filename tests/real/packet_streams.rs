@@ -52,7 +52,7 @@ impl Listen for Streams {
             Happening::Missing(end, n) => {
                 self.0[place].sent[usize::from(end == End::Second)].extend(hole(n));
             }
-            Happening::Fin(_) | Happening::Reset(_) | Happening::Closed | Happening::Forgotten => {}
+            Happening::Fin(_) | Happening::Reset(_) | Happening::Closed | Happening::Twin | Happening::Forgotten => {}
         }
         Wanted::Bytes
     }

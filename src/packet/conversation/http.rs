@@ -34,6 +34,10 @@ pub(super) struct Http {
     /// The server's bytes are part of an answer to what was not seen, until one begins.
     answers_before: bool,
     ended: Option<By>,
+    /// Bytes of the client were captured, and of the server.
+    heard: [bool; 2],
+    /// See [`Http::one_sided`].
+    one_sided: bool,
     /// Both sides are encrypted: an end without a close_notify is told.
     tls: bool,
 }
@@ -85,6 +89,8 @@ impl Http {
             bytes: [0; 2],
             answers_before: before,
             ended: None,
+            heard: [false; 2],
+            one_sided: false,
             tls: encrypted,
         }
     }
@@ -99,6 +105,16 @@ impl Http {
         self.follow.footprint().saturating_add(self.pending.footprint())
     }
 
+    /// Requests so far.
+    pub(super) const fn exchanges(&self) -> u32 {
+        self.follow.exchanges()
+    }
+
+    /// The packets of one direction were captured, and none with bytes of the other.
+    pub(super) const fn one_sided(&self) -> bool {
+        self.one_sided
+    }
+
     const fn by(&self, end: End) -> By {
         if matches!((self.client, end), (End::First, End::First) | (End::Second, End::Second)) {
             By::Client
@@ -107,9 +123,24 @@ impl Http {
         }
     }
 
+    /// Bytes of a side were captured.
+    fn heard(&mut self, by: By, bytes: &[u8]) {
+        match (by, self.heard) {
+            (By::Client, [false, _]) => (self.heard[0], self.one_sided) = (true, false),
+            (By::Client, _) => {}
+            // A server that waited in vain for a request says so (408).
+            (_, [asked, false]) => {
+                self.heard[1] = true;
+                self.one_sided = !asked && bytes.get(9..12) != Some(b"408");
+            }
+            _ => {}
+        }
+    }
+
     /// The next bytes of a side, decrypted.
     pub(super) fn bytes(&mut self, end: End, when: When, bytes: &[u8], told: &mut Told) {
         let by = self.by(end);
+        self.heard(by, bytes);
         if self.answers_before && by == By::Upstream {
             if begin::middle(bytes) != Looks::Response {
                 return;
@@ -141,6 +172,7 @@ impl Http {
         }
         let upstream = usize::from(by == By::Upstream);
         let offset = self.bytes.get(upstream).copied().unwrap_or_default();
+        self.one_sided |= bytes > 0 && by == By::Upstream && self.heard == [true, false];
         let from = if upstream == 1 { "upstream" } else { "client" };
         let what = GapWhat::PacketsMissing { from, offset, bytes };
         told.observations.push(Observation { at: when.at, what: Seen::Gap(Gap { connection: Some(self.id), what }) });
@@ -255,6 +287,8 @@ impl Out for Teller<'_> {
     }
 
     fn unparsable(&mut self, from: &'static str, offset: u64, why: String) {
+        // What a live tap can exclude.
+        let why = format!("{why}; or packets before it are not in the capture, or come after it");
         self.tell(Seen::Gap(Gap { connection: Some(self.id), what: GapWhat::Unparsable { from, offset, why } }));
     }
 }

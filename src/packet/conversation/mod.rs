@@ -38,6 +38,10 @@ pub struct Counts {
     pub other: u64,
     /// Connections without a byte, or in whose middle the capture begins and no message does.
     pub unknown: u64,
+    /// Connections that are others under a translated address of the client: told once.
+    pub twins: u64,
+    /// Connections that speak HTTP of which only one end's bytes were captured, though the other one's were acknowledged.
+    pub one_sided: u64,
     /// Bytes that the capture does not hold, of connections that speak HTTP.
     pub missing: u64,
 }
@@ -63,6 +67,8 @@ struct Conversation {
     before: bool,
     /// Memory that it takes, as it was counted.
     held: usize,
+    /// A part of it was told, before packets that are missing.
+    told: bool,
     kind: Kind,
 }
 
@@ -79,6 +85,17 @@ struct Encrypted {
     session: Session,
     client: End,
     http: Option<Http>,
+}
+
+impl Conversation {
+    /// What is told of it, where it speaks HTTP.
+    fn http(&self) -> Option<&Http> {
+        match &self.kind {
+            Kind::Http(http) => Some(http),
+            Kind::Tls(tls) => tls.http.as_ref(),
+            Kind::Unclear(..) | Kind::Middle => None,
+        }
+    }
 }
 
 impl std::fmt::Debug for Conversations {
@@ -124,9 +141,16 @@ impl Conversations {
     pub fn counts(&self) -> Counts {
         let mut counts = self.counts.clone();
         for conversation in self.flows.values() {
-            count_unclear(&conversation.kind, &mut counts);
+            count_unclear(conversation, &mut counts);
+            let one_sided = conversation.http().is_some_and(Http::one_sided);
+            counts.one_sided = counts.one_sided.saturating_add(u64::from(one_sided));
         }
         counts
+    }
+
+    /// Requests of connections that are still open: their ends, which tell of them, are not in the capture.
+    pub fn open_exchanges(&self) -> u64 {
+        self.flows.values().filter_map(Conversation::http).map(|http| u64::from(http.exchanges())).sum()
     }
 
     /// The next connection's number.
@@ -265,10 +289,12 @@ impl Conversations {
                 self.counts.missing = self.counts.missing.saturating_add(bytes);
                 if !http.missing(end, when, bytes, &mut self.told) {
                     if let Kind::Http(http) = std::mem::replace(&mut c.kind, Kind::Middle) {
+                        self.counts.one_sided = self.counts.one_sided.saturating_add(u64::from(http.one_sided()));
                         http.lost(when, "packets are missing from the capture", &mut self.told);
                     }
                     // What begins after it is told as a connection of its own, of which the beginning is not known.
                     c.before = true;
+                    c.told = true;
                     c.opened = when;
                 }
             }
@@ -297,7 +323,7 @@ impl Conversations {
 
     /// Nothing more comes of it.
     fn over(&mut self, c: Conversation, when: When, what: &Happening<'_>) {
-        count_unclear(&c.kind, &mut self.counts);
+        count_unclear(&c, &mut self.counts);
         let (http, clean) = match c.kind {
             Kind::Http(http) => (*http, false),
             Kind::Tls(tls) => {
@@ -307,6 +333,7 @@ impl Conversations {
             }
             Kind::Unclear(..) | Kind::Middle => return,
         };
+        self.counts.one_sided = self.counts.one_sided.saturating_add(u64::from(http.one_sided()));
         match what {
             Happening::Reset(end) => http.reset(*end, when, &mut self.told),
             Happening::Closed => http.closed(when, clean, &mut self.told),
@@ -316,8 +343,9 @@ impl Conversations {
 }
 
 /// A connection of which nothing is known at its end.
-fn count_unclear(kind: &Kind, counts: &mut Counts) {
-    match kind {
+fn count_unclear(conversation: &Conversation, counts: &mut Counts) {
+    match &conversation.kind {
+        Kind::Unclear(..) | Kind::Middle if conversation.told => {}
         Kind::Unclear(..) | Kind::Middle => counts.unknown = counts.unknown.saturating_add(1),
         Kind::Tls(tls) if tls.http.is_none() => {
             let count = counts.closed.entry("nothing was sent after its handshake".to_owned()).or_default();
@@ -331,7 +359,7 @@ impl Listen for Conversations {
     fn heard(&mut self, flow: FlowId, when: When, what: Happening<'_>) -> Wanted {
         if let Happening::Opened(ends) = what {
             let kind = if ends.whole { Kind::Unclear(End::First, Vec::new()) } else { Kind::Middle };
-            self.flows.insert(flow, Conversation { ends, opened: when, before: !ends.whole, held: 0, kind });
+            self.flows.insert(flow, Conversation { ends, opened: when, before: !ends.whole, told: false, held: 0, kind });
             return Wanted::Bytes;
         }
         let bytes_of = |c: &Conversation| match &c.kind {
@@ -351,6 +379,10 @@ impl Listen for Conversations {
         self.held = self.held.saturating_sub(std::mem::take(&mut c.held));
         let rest = match what {
             Happening::Opened(_) => None,
+            Happening::Twin => {
+                self.counts.twins = self.counts.twins.saturating_add(1);
+                None
+            }
             Happening::Bytes(end, bytes) => self.bytes(c, end, when, bytes),
             Happening::Missing(end, bytes) => self.missing(c, end, when, bytes),
             Happening::Fin(end) => {

@@ -7,6 +7,7 @@ use super::{End, Ends, FlowId, Happening, Listen, Wanted};
 use crate::model::Stamp;
 use crate::model::frame::Frame;
 use crate::packet::{Segment, When};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// So long an ended connection is remembered, in the capture's time: what comes late is of it and of no new one. It is
@@ -30,6 +31,9 @@ pub(super) struct Flow {
     id: FlowId,
     /// The lower end of its pair is [`End::First`].
     first_is_low: bool,
+    /// The server and the number that the client began with, where the beginning was captured.
+    begun: Option<(SocketAddr, u32)>,
+    client: IpAddr,
     first: Stream,
     second: Stream,
     wanted: Wanted,
@@ -53,6 +57,8 @@ impl Flow {
         let mut flow = Self {
             id,
             first_is_low: from_low,
+            begun: None,
+            client: segment.from.ip(),
             first: Stream::new(End::First),
             second: Stream::new(End::Second),
             wanted: Wanted::Bytes,
@@ -78,6 +84,8 @@ impl Flow {
             (false, _) if length(segment) > 1 => flow.first.begin(segment.sequence),
             (false, _) => return None,
         }
+        flow.begun = flow.first.syn.map(|number| (ends.second, number));
+        flow.client = ends.first.ip();
         Some((flow, ends))
     }
 
@@ -92,6 +100,31 @@ impl Flow {
 
     pub(super) const fn id(&self) -> FlowId {
         self.id
+    }
+
+    /// What it is known by when it comes a second time.
+    pub(super) const fn begun(&self) -> Option<(SocketAddr, u32)> {
+        self.begun
+    }
+
+    /// Both ends began with the same numbers as those of `other`, which has another client's address.
+    pub(super) fn has_numbers_of(&self, other: &Self) -> bool {
+        self.client != other.client
+            && self.first.syn == other.first.syn
+            && self.second.syn.is_some()
+            && self.second.syn == other.second.syn
+    }
+
+    /// None of its bytes was told, and they are wanted.
+    pub(super) const fn untold(&self) -> bool {
+        self.first.untold() && self.second.untold() && matches!(self.wanted, Wanted::Bytes)
+    }
+
+    /// It is another one under another address: nothing of it is told.
+    pub(super) fn is_twin(&mut self, when: When, to: &mut impl Listen) -> After {
+        self.telling(when, to, |_, tell| tell.happened(Happening::Twin));
+        self.wanted = Wanted::Ends;
+        After::Stays
     }
 
     /// Memory that waiting bytes take.

@@ -85,6 +85,9 @@ pub enum Happening<'a> {
     Reset(End),
     /// Both directions have ended. Nothing follows.
     Closed,
+    /// It is another one, told already, under a translated address of the client: both ends' sequence numbers and the
+    /// server are the same. Nothing of its bytes follows.
+    Twin,
     /// Forgotten: its port pair is used anew, or the table was full. Nothing follows.
     Forgotten,
 }
@@ -127,6 +130,9 @@ impl Tcp {
             return;
         };
         if let Some(place) = self.table.find(&pair) {
+            if !segment.payload.is_empty() && self.table.is_twin(place) {
+                self.step(place, |flow| flow.is_twin(when, to));
+            }
             if self.step(place, |flow| flow.segment(from_low, when, segment, to)) != After::Anew {
                 return self.hold_bounds(place, when, to);
             }

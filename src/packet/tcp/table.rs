@@ -1,6 +1,7 @@
 //! The connections that are remembered: by their pairs, and in the order of their last use.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 
 use super::flow::Flow;
 use super::key::Pair;
@@ -40,6 +41,8 @@ impl Default for Order {
 #[derive(Debug, Default)]
 pub(super) struct Table {
     places: HashMap<Pair, u32>,
+    /// The first of those that began with the same number to the same server.
+    begun: HashMap<(SocketAddr, u32), u32>,
     flows: Vec<Option<(Pair, Flow)>>,
     links: Vec<Link>,
     free: Vec<u32>,
@@ -85,6 +88,7 @@ impl Table {
 
     /// Adds an open one, as used just now.
     pub(super) fn insert(&mut self, pair: Pair, flow: Flow) -> u32 {
+        let begun = flow.begun();
         let place = self.free.pop().unwrap_or_else(|| {
             self.flows.push(None);
             self.links.push(Link { older: NONE, newer: NONE, row: Row::Open });
@@ -94,6 +98,9 @@ impl Table {
             *slot = Some((pair, flow));
         }
         self.places.insert(pair, place);
+        if let Some(begun) = begun {
+            self.begun.entry(begun).or_insert(place);
+        }
         self.append(place, Row::Open);
         place
     }
@@ -101,9 +108,23 @@ impl Table {
     pub(super) fn remove(&mut self, place: u32) -> Option<Flow> {
         let (pair, flow) = self.flows.get_mut(index(place))?.take()?;
         self.places.remove(&pair);
+        if let Some(begun) = flow.begun()
+            && self.begun.get(&begun) == Some(&place)
+        {
+            self.begun.remove(&begun);
+        }
         self.unlink(place);
         self.free.push(place);
         Some(flow)
+    }
+
+    /// Whether a connection is one that is told already under another address of the client: an address translator
+    /// changes that, and leaves the numbers of both ends as they are.
+    pub(super) fn is_twin(&self, place: u32) -> bool {
+        let at = |place: u32| self.flows.get(index(place))?.as_ref().map(|(_, flow)| flow);
+        let Some(flow) = at(place).filter(|flow| flow.untold()) else { return false };
+        let first = flow.begun().and_then(|begun| self.begun.get(&begun)).filter(|first| **first != place);
+        first.and_then(|first| at(*first)).is_some_and(|first| first.has_numbers_of(flow))
     }
 
     /// An open one was used just now.

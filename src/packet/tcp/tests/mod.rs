@@ -36,6 +36,7 @@ impl Listen for Heard {
             Happening::Fin(end) => format!("{} fin", mark(end)),
             Happening::Reset(end) => format!("{} reset", mark(end)),
             Happening::Closed => "closed".to_owned(),
+            Happening::Twin => "twin".to_owned(),
             Happening::Forgotten => "forgotten".to_owned(),
         };
         self.lines.push(format!("{} {text}", flow.0));

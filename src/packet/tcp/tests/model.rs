@@ -35,7 +35,7 @@ impl Listen for Picture {
             }
             Happening::Fin(end) => self.ended[index(end)] = true,
             Happening::Closed => self.closed = true,
-            Happening::Reset(_) | Happening::Forgotten => panic!("{what:?}"),
+            Happening::Reset(_) | Happening::Twin | Happening::Forgotten => panic!("{what:?}"),
         }
         Wanted::Bytes
     }
@@ -171,6 +171,7 @@ impl Listen for Sound {
                 assert!(state[0] && state[1]);
                 state[2] = true;
             }
+            Happening::Twin => {}
             Happening::Reset(_) | Happening::Forgotten => state[2] = true,
             Happening::Opened(_) => {}
         }
