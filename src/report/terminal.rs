@@ -303,6 +303,11 @@ impl<'a> Page<'a> {
         for line in view.packets.iter().flat_map(packets::seen) {
             self.indented(&line);
         }
+        if view.packets.is_some() && self.several {
+            self.indented(
+                "What captures of authtap and captures of packets both hold of the same traffic counts twice.",
+            );
+        }
         for own in &view.own_answers {
             self.indented(&own_answers(own));
         }
