@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::authtap::{Authtap, report};
+use crate::authtap::{Authtap, Reading, report};
 use crate::clients::{UPLOADS, curl, curl_negotiate_ntlm, curl_post, requests_gssapi, requests_ntlm, statuses_of};
 use crate::process::{command, run};
 use crate::rig::{ALICE, Apache, BOB, Kdc, NginxFiles, NtlmServer, Rig, SITE, Transport};
@@ -69,7 +69,7 @@ fn check(file: &Path, port: u16, events: &[Value], jumps: bool) {
     assert_eq!(field(file, port, "frame.comment contains \"finding \"", "frame.number").len(), findings, "findings");
 
     // Without secrets tokens of different clients may be equal, so nothing is concluded from them.
-    let report = report(file, None);
+    let report = report(file, &Reading::default());
     assert_eq!(report["findings"], Value::Array(Vec::new()), "{report:#}");
     assert_eq!(report["exchanges"], 0, "{report:#}");
     assert!(report.to_string().contains("run --pcapng"), "{report:#}");

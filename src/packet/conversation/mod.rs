@@ -359,7 +359,8 @@ impl Listen for Conversations {
     fn heard(&mut self, flow: FlowId, when: When, what: Happening<'_>) -> Wanted {
         if let Happening::Opened(ends) = what {
             let kind = if ends.whole { Kind::Unclear(End::First, Vec::new()) } else { Kind::Middle };
-            self.flows.insert(flow, Conversation { ends, opened: when, before: !ends.whole, told: false, held: 0, kind });
+            self.flows
+                .insert(flow, Conversation { ends, opened: when, before: !ends.whole, told: false, held: 0, kind });
             return Wanted::Bytes;
         }
         let bytes_of = |c: &Conversation| match &c.kind {
