@@ -393,7 +393,7 @@ impl Listen for Streams {
         assert!(!*over, "after the end of {flow:?}: {what:?}");
         let side = |end| usize::from(end == tcp::End::Second);
         match what {
-            Happening::Opened(_) => {}
+            Happening::Opened(_) | Happening::Twin => {}
             Happening::Bytes(end, bytes) => {
                 assert!(!bytes.is_empty() && !ended[side(end)] && !ends_only, "{flow:?}: {what:?}");
                 for byte in bytes {
@@ -411,7 +411,6 @@ impl Listen for Streams {
                 assert_eq!(*ended, [true, true], "{flow:?}: closed and not ended");
                 *over = true;
             }
-            Happening::Twin => {}
             Happening::Reset(_) | Happening::Forgotten => *over = true,
         }
         if ends_only { Wanted::Ends } else { Wanted::Bytes }

@@ -171,9 +171,8 @@ impl Listen for Sound {
                 assert!(state[0] && state[1]);
                 state[2] = true;
             }
-            Happening::Twin => {}
             Happening::Reset(_) | Happening::Forgotten => state[2] = true,
-            Happening::Opened(_) => {}
+            Happening::Opened(_) | Happening::Twin => {}
         }
         if self.ends_only { Wanted::Ends } else { Wanted::Bytes }
     }
