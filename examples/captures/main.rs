@@ -49,7 +49,7 @@ fn write(kind: kinds::Kind, bytes: u64, path: &str) -> io::Result<()> {
     let mut file =
         Writer { file: BufWriter::with_capacity(1 << 20, File::create(path)?), at: 1_700_000_000_000_000, bytes: 0 };
     file.file.write_all(&made::pcap(&[]))?;
-    let mut source = kinds::Source::new(kind);
+    let source = kinds::Source::new(kind);
     let mut number = 0;
     let mut open: VecDeque<std::vec::IntoIter<Packet>> = VecDeque::new();
     while file.bytes < bytes {
