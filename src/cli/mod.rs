@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
+use crate::report::text::clean;
 use crate::sink::trace::Console;
 
 /// The command line.
@@ -135,6 +136,8 @@ fn panics_through(console: &Console) {
 
 /// A line to stderr. A stderr that is gone, or stuck, is no reason to stop.
 fn talk(line: impl Display) {
+    // Names of files and values of options go into it, and may hold anything.
+    let line = clean(&line.to_string());
     match CONSOLE.get() {
         Some(console) => console.line(format!("{line}\n").as_bytes()),
         None => drop(writeln!(std::io::stderr().lock(), "{line}")),

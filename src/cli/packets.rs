@@ -1,6 +1,6 @@
 //! Packet captures of `report`: which files they are, the secrets that open their TLS, and how far the reading has come.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, IsTerminal as _, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,8 +13,9 @@ use crate::model::transport::Certificate;
 use crate::net::clock::Clock;
 use crate::net::tls::certificate_facts;
 use crate::packet::diagnose::{Facts, Options, diagnose};
-use crate::packet::file::{FIRST, is_capture};
+use crate::packet::file::{FIRST, foreign, is_capture};
 use crate::packet::tls::KeyLog;
+use crate::report::text::counted;
 
 /// What stands for a tap in a report: connections are numbered through all packet captures that are named together.
 pub(super) const TAP: &str = "packets";
@@ -48,13 +49,24 @@ pub(super) fn recognise(path: &Path, mut file: File) -> Result<Input, Failure> {
     let refuse = |e: io::Error| Failure::usage(format_args!("{}: cannot read it: {e}", path.display()));
     let mut first = Vec::with_capacity(BEGINNING);
     Read::by_ref(&mut file).take(BEGINNING as u64).read_to_end(&mut first).map_err(refuse)?;
+    if first.is_empty() {
+        return Err(Failure::usage(format_args!("{}: the file is empty", path.display())));
+    }
+    if let Some(what) = foreign(&first) {
+        return Err(Failure::usage(format_args!(
+            "{}: a capture of authtap or of packets (pcap, pcapng) was expected; {what}",
+            path.display()
+        )));
+    }
     let packets = is_capture(&first);
     let length = file.metadata().map_or(0, |m| m.len());
     let input = io::Cursor::new(first).chain(file);
     if !packets {
         return Ok(Input::Events(input));
     }
-    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    // A name may hold a line feed, and a report tells a file by a line.
+    let name = name.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect();
     Ok(Input::Packets(Capture { name, length, input }))
 }
 
@@ -63,16 +75,21 @@ pub(super) fn keys(files: &[PathBuf]) -> Result<KeyLog, Failure> {
     let mut keys = KeyLog::default();
     for path in files {
         let refuse = |why: &dyn std::fmt::Display| Failure::usage(format_args!("--keylog: {}: {why}", path.display()));
-        let text = fs::read(path).map_err(|e| refuse(&format_args!("cannot read it: {e}")))?;
-        let (secrets, bad) = keys.read(&text);
+        let file = File::open(path).map_err(|e| refuse(&format_args!("cannot open it: {e}")))?;
+        let (secrets, bad) = keys.read_all(file).map_err(|e| refuse(&format_args!("cannot read it: {e}")))?;
         if secrets == 0 {
             return Err(refuse(
                 &"no secrets in it; lines like `CLIENT_RANDOM …` or `CLIENT_TRAFFIC_SECRET_0 …` were expected",
             ));
         }
         if bad > 0 {
-            talk(format_args!("authtap: {}: {bad} lines are no secrets and were passed over", path.display()));
+            let bad = counted(u64::try_from(bad).unwrap_or(u64::MAX), "line is no secret", "lines are no secrets");
+            talk(format_args!("authtap: {}: {bad}: passed over", path.display()));
         }
+    }
+    if keys.beyond() > 0 {
+        let beyond = counted(keys.beyond(), "secret is", "secrets are");
+        talk(format_args!("authtap: --keylog: {beyond} of more sessions than authtap keeps, and not used"));
     }
     Ok(keys)
 }
@@ -110,9 +127,10 @@ pub(super) fn read(
         certificate,
     };
     let facts = diagnose(inputs.collect(), options, out);
+    let nothing = facts.files.iter().all(|file| file.packets == 0);
     for file in &facts.files {
         if let Some(damage) = &file.damage {
-            if file.packets == 0 {
+            if nothing {
                 return Err(Failure::usage(format_args!("{}: {damage}", file.name)));
             }
             talk(format_args!("authtap: {}: {damage}", file.name));
@@ -151,7 +169,9 @@ impl Progress {
         let now = self.clock.now();
         if now.since(self.told.get()) >= OFTEN {
             self.told.set(now);
-            talk(format_args!("authtap: {} of {} MB read", read / 1_000_000, self.all / 1_000_000));
+            // A pipe does not say how much is to come.
+            let of = if self.all > 0 { format!(" of {}", self.all / 1_000_000) } else { String::new() };
+            talk(format_args!("authtap: {}{of} MB read", read / 1_000_000));
         }
     }
 }

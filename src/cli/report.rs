@@ -15,7 +15,7 @@ use crate::model::finding::Severity;
 use crate::report::join::Joined;
 use crate::report::view::{Builder, View};
 use crate::report::{terminal, v1};
-use crate::sink::jsonl::reader::read;
+use crate::sink::jsonl::reader::{ReadError, read};
 use crate::sink::trace::Colours;
 
 /// Options of `report`.
@@ -119,8 +119,12 @@ fn view(args: &Args) -> Result<View, Failure> {
             }
             Input::Events(file) => file,
         };
-        let summary = read(file, |tap, event| taps.entry(tap).or_default().push(event))
-            .map_err(|e| Failure::usage(format_args!("{}: {e}", path.display())))?;
+        let summary = read(file, |tap, event| taps.entry(tap).or_default().push(event)).map_err(|e| match e {
+            ReadError::Foreign { .. } => {
+                Failure::usage(format_args!("{}: {e}; nor is it a packet capture (pcap, pcapng)", path.display()))
+            }
+            other => Failure::usage(format_args!("{}: {other}", path.display())),
+        })?;
         for remark in summary.remarks() {
             talk(format_args!("authtap: {}: {remark}", path.display()));
         }

@@ -45,6 +45,15 @@ pub struct Facts {
     pub sides: sides::Facts,
 }
 
+/// So many bytes are read at once of all files together, and of one at least and at most: a ring of tcpdump may have a
+/// thousand files.
+const AT_ONCE: usize = 16 * 1024 * 1024;
+const LEAST_AT_ONCE: usize = 32 * 1024;
+const MOST_AT_ONCE: usize = 1024 * 1024;
+
+/// Before any packet.
+const NEVER: Stamp = Stamp(i64::MIN);
+
 /// One file that is being read.
 struct Source<R> {
     facts: FileFacts,
@@ -88,13 +97,14 @@ struct Work<'a, O> {
 /// Several files are one capture: their packets are taken in the order of their times, and what two of them hold of the
 /// same connection counts once. Damage ends the reading of its file and is told in the facts.
 pub fn diagnose<R: Read>(inputs: Vec<(String, R)>, options: Options, mut out: impl FnMut(Event)) -> Facts {
-    let mut sources: Vec<Source<R>> = inputs.into_iter().map(|(name, input)| Source::open(name, input)).collect();
+    let size = (AT_ONCE / inputs.len().max(1)).clamp(LEAST_AT_ONCE, MOST_AT_ONCE);
+    let mut sources: Vec<Source<R>> = inputs.into_iter().map(|(name, input)| Source::open(name, input, size)).collect();
     let mut work = Work {
         tcp: Tcp::default(),
         conversations: Conversations::new(options.keys, options.certificate),
         sides: Sides::new(options.settings),
         facts: Facts::default(),
-        last: When { at: Stamp(i64::MIN), frame: Frame { file: 0, number: 0 } },
+        last: When { at: NEVER, frame: Frame { file: 0, number: 0 } },
         out: &mut out,
     };
     if let [only] = sources.as_mut_slice() {
@@ -125,9 +135,9 @@ fn side_by_side<R: Read, O: FnMut(Event)>(sources: &mut [Source<R>], work: &mut 
 }
 
 impl<R: Read> Source<R> {
-    fn open(name: String, input: R) -> Self {
+    fn open(name: String, input: R, size: usize) -> Self {
         let mut facts = FileFacts { name, ..FileFacts::default() };
-        let reader = match Reader::new(input) {
+        let reader = match Reader::reading(input, size) {
             Ok(reader) => Some(reader),
             Err(damage) => {
                 facts.damage = Some(damage);
@@ -223,6 +233,10 @@ impl<O: FnMut(Event)> Work<'_, O> {
 
     fn finish(mut self) -> Facts {
         let last = self.last;
+        if last.at == NEVER {
+            // Not a packet: no time is known, and nothing is to be told.
+            return self.facts;
+        }
         self.tcp.finish(last, &mut self.conversations);
         self.hand_on();
         self.facts.connections = self.conversations.counts();

@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use flate2::read::MultiGzDecoder;
 
-/// Bytes that are asked for at once.
-const SIZE: usize = 1024 * 1024;
+/// Bytes that are asked for at once, where nothing else is said.
+pub(super) const SIZE: usize = 1024 * 1024;
 
 /// Reads the file in large pieces and shows them without copying. It grows to the largest record that was asked for.
 pub(super) struct Buffer<R> {
@@ -18,6 +18,9 @@ pub(super) struct Buffer<R> {
     end: usize,
     /// Bytes of the file before `start`.
     offset: u64,
+    size: usize,
+    /// Why nothing more can be read. What was read before is good.
+    failed: Option<String>,
 }
 
 enum Input<R> {
@@ -32,24 +35,29 @@ impl<R> fmt::Debug for Buffer<R> {
 }
 
 impl<R: Read> Buffer<R> {
-    pub(super) fn new(input: R) -> Self {
-        Self { input: Input::Plain(input), bytes: vec![0; SIZE], start: 0, end: 0, offset: 0 }
+    /// `size`: how much is read at once.
+    pub(super) fn new(input: R, size: usize) -> Self {
+        let input = Input::Plain(input);
+        Self { input, bytes: vec![0; size], start: 0, end: 0, offset: 0, size, failed: None }
     }
 
     /// The same file, taken as packed with gzip. For a buffer of which nothing has been passed.
     pub(super) fn unpack(self) -> Self {
-        let Self { input, mut bytes, end, .. } = self;
+        let Self { input, mut bytes, end, size, .. } = self;
         bytes.truncate(end);
         let input = match input {
             Input::Plain(input) => Input::Gzip(Box::new(MultiGzDecoder::new(Read::chain(Cursor::new(bytes), input)))),
             packed @ Input::Gzip(_) => packed,
         };
-        Self { input, bytes: vec![0; SIZE], start: 0, end: 0, offset: 0 }
+        Self { input, bytes: vec![0; size], start: 0, end: 0, offset: 0, size, failed: None }
     }
 
     /// Reads until `need` bytes are there, or the file ends; gives how many are. The error says why it cannot be read.
     pub(super) fn fill(&mut self, need: usize) -> Result<usize, String> {
         if self.end - self.start < need {
+            if let Some(why) = &self.failed {
+                return Err(why.clone());
+            }
             if self.start + need > self.bytes.len() {
                 self.bytes.copy_within(self.start..self.end, 0);
                 self.end -= self.start;
@@ -67,10 +75,12 @@ impl<R: Read> Buffer<R> {
                     Ok(read) => self.end += read,
                     Err(e) if e.kind() == ErrorKind::Interrupted => {}
                     Err(e) => {
-                        return Err(match self.input {
+                        let why = match self.input {
                             Input::Plain(_) => format!("the file cannot be read: {e}"),
                             Input::Gzip(_) => format!("the file's gzip data cannot be unpacked: {e}"),
-                        });
+                        };
+                        self.failed = Some(why.clone());
+                        return Err(why);
                     }
                 }
             }

@@ -115,15 +115,39 @@ pub fn is_capture(first: &[u8]) -> bool {
     }
 }
 
+/// What a file that begins like this ([`FIRST`] bytes, or the whole file) is and what helps, where it is known to be
+/// something that authtap does not read.
+pub fn foreign(first: &[u8]) -> Option<String> {
+    let looks = |kind: Kind| match kind {
+        Kind::Foreign(what, advice) => Some(format!("this looks like {what}: {advice}")),
+        Kind::Other(what) => Some(format!("this looks like {what}")),
+        Kind::Classic(_) | Kind::Pcapng | Kind::Gzip | Kind::Unknown => None,
+    };
+    match magic::kind(first) {
+        Kind::Gzip => looks(magic::kind(&buffer::unpacked(first))),
+        kind => looks(kind),
+    }
+}
+
 impl<R: Read> Reader<R> {
     /// Begins to read. The error says what the file looks like, where that is known.
     pub fn new(input: R) -> Result<Self, Damage> {
+        Self::reading(input, buffer::SIZE)
+    }
+
+    /// The same, with another number of bytes that are read at once.
+    pub fn reading(input: R, size: usize) -> Result<Self, Damage> {
         let damage = |why| Damage { offset: 0, packets: 0, why };
-        let mut buffer = Buffer::new(input);
-        buffer.fill(FIRST).map_err(damage)?;
+        // What a file that fails early holds before that is good.
+        let begin = |buffer: &mut Buffer<R>| match buffer.fill(FIRST) {
+            Err(why) if buffer.bytes().is_empty() => Err(damage(why)),
+            _ => Ok(()),
+        };
+        let mut buffer = Buffer::new(input, size);
+        begin(&mut buffer)?;
         if matches!(magic::kind(buffer.bytes()), Kind::Gzip) {
             buffer = buffer.unpack();
-            buffer.fill(FIRST).map_err(damage)?;
+            begin(&mut buffer)?;
         }
         let format = match magic::kind(buffer.bytes()) {
             Kind::Classic(shape) => Format::Classic(Classic::new(shape, &mut buffer).map_err(damage)?),

@@ -159,9 +159,7 @@ fn simple_packets_are_cut_by_the_snap_length() {
 fn files_packed_with_gzip_are_read() {
     let packets = packets();
     for file in [pcap(&packets), pcapng(&packets, None)] {
-        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-        packer.write_all(&file).unwrap();
-        let zipped = packer.finish().unwrap();
+        let zipped = gzip(&file);
         assert!(is_capture(&zipped) && is_capture(&zipped[..zipped.len() - 20]));
         assert_eq!(whole(&zipped), kept(&packets, 1));
         let (some, damage) = read(&zipped[..zipped.len() - 12]);
@@ -169,9 +167,14 @@ fn files_packed_with_gzip_are_read() {
         assert!(kept(&packets, 1).starts_with(&some), "{some:?}");
         assert!(damage.why.contains("gzip data cannot be unpacked"), "{damage}");
     }
+    let log = gzip(b"#Software: Microsoft Internet Information Services 10.0\r\n");
+    assert!(!is_capture(&log), "a packed log is none");
+}
+
+fn gzip(file: &[u8]) -> Vec<u8> {
     let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    packer.write_all(b"#Software: Microsoft Internet Information Services 10.0\r\n").unwrap();
-    assert!(!is_capture(&packer.finish().unwrap()), "a packed log is none");
+    packer.write_all(file).unwrap();
+    packer.finish().unwrap()
 }
 
 /// A capture that ended with the disk's space: what was written before is as good as ever, and the place is named.
@@ -318,6 +321,13 @@ fn a_read_error_is_damage_where_it_came() {
     let damage = damage.expect("damage");
     assert_eq!((damage.offset, damage.packets), (file.len() as u64, 64));
     assert!(damage.why.contains("the disk is gone"));
+    // Less than that, as it is and packed.
+    for file in [pcap(&packets), gzip(&pcap(&packets))] {
+        let (some, damage) = drain(&mut Reader::new(file.chain(Failing)).unwrap());
+        let damage = damage.expect("damage");
+        assert_eq!((some, damage.packets), (kept(&packets, 1), packets.len() as u64));
+        assert!(damage.why.contains("the disk is gone"), "{damage}");
+    }
 }
 
 /// Records larger than the buffer, and records across its end.

@@ -2,8 +2,12 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::io::{self, Read};
 
 use zeroize::Zeroizing;
+
+/// So much of a key log is read at once; a longer line is none of its lines.
+const PIECE: usize = 64 * 1024;
 
 /// So many sessions are known at most.
 const MOST: usize = 200_000;
@@ -68,7 +72,7 @@ impl KeyLog {
     pub fn read(&mut self, text: &[u8]) -> (usize, usize) {
         let (mut secrets, mut bad) = (0, 0);
         let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-        for line in text.split(|byte| matches!(byte, b'\n' | b'\r')) {
+        for line in text.split(|byte| is_end(*byte)) {
             match read(line) {
                 Line::Secret(random, label, key) => {
                     secrets += 1;
@@ -79,6 +83,49 @@ impl KeyLog {
             }
         }
         (secrets, bad)
+    }
+
+    /// Reads a key log of any length, piece by piece; the result is that of [`Self::read`].
+    ///
+    /// # Errors
+    ///
+    /// Those of reading.
+    pub fn read_all(&mut self, mut input: impl Read) -> io::Result<(usize, usize)> {
+        let mut piece = Zeroizing::new(vec![0; PIECE]);
+        let (mut secrets, mut bad, mut held) = (0, 0, 0);
+        // Within a line that is longer than a piece.
+        let mut long = false;
+        loop {
+            let read = match input.read(piece.get_mut(held..).unwrap_or_default()) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                read => read?,
+            };
+            let all = piece.get(..held.saturating_add(read)).unwrap_or_default();
+            // What was held ends no line.
+            let new = all.get(held..).unwrap_or_default();
+            let end = match new.iter().rposition(|byte| is_end(*byte)) {
+                Some(last) => held.saturating_add(last).saturating_add(1),
+                None if read == 0 => all.len(),
+                None => 0,
+            };
+            let mut lines = all.get(..end).unwrap_or_default();
+            if long && end > 0 {
+                let rest = lines.iter().position(|byte| is_end(*byte)).unwrap_or(lines.len());
+                lines = lines.get(rest..).unwrap_or_default();
+                long = false;
+            }
+            let (some, wrong) = self.read(lines);
+            (secrets, bad) = (secrets + some, bad + wrong);
+            if read == 0 {
+                return Ok((secrets, bad));
+            }
+            held = all.len().saturating_sub(end);
+            piece.copy_within(end..end.saturating_add(held), 0);
+            if held == PIECE {
+                bad += usize::from(!long);
+                (long, held) = (true, 0);
+            }
+        }
     }
 
     /// How many secrets were not kept, because they are of sessions beyond the 200,000th.
@@ -112,6 +159,10 @@ impl fmt::Debug for KeyLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "KeyLog({} sessions)", self.sessions.len())
     }
+}
+
+const fn is_end(byte: u8) -> bool {
+    matches!(byte, b'\n' | b'\r')
 }
 
 fn read(line: &[u8]) -> Line {
@@ -213,5 +264,37 @@ mod tests {
         }
         keys.keep([0; 32], Label::Master, key());
         assert_eq!((keys.sessions.len(), keys.beyond()), (MOST, 5));
+    }
+
+    /// A key log of a gigabyte, or a device that never ends a line, must not fill the memory; and where its pieces end must
+    /// not lose a secret.
+    #[test]
+    fn a_key_log_is_read_in_pieces() {
+        struct Drip<'a>(&'a [u8], usize);
+        impl Read for Drip<'_> {
+            fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+                let most = self.1.min(out.len());
+                self.0.read(&mut out[..most])
+            }
+        }
+        let long = "x".repeat(3 * PIECE);
+        let lines: Vec<String> = (1..=200).map(|n| line("CLIENT_RANDOM", n, 48)).collect();
+        for end in ["\n", "\r\n"] {
+            for text in [
+                lines.join(end),
+                format!("{long}{end}{}{end}{long}{end}{}", lines[..9].join(end), lines[9..].join(end)),
+                format!("{}{end}{long}", lines.join(end)),
+                format!("{long} {}{end}{}", lines[0], lines.join(end)),
+                String::new(),
+                long.clone(),
+            ] {
+                for size in [97, PIECE - 1, PIECE] {
+                    let (mut whole, mut pieces) = (KeyLog::default(), KeyLog::default());
+                    let expected = whole.read(text.as_bytes());
+                    assert_eq!(pieces.read_all(Drip(text.as_bytes(), size)).unwrap(), expected, "{size}");
+                    assert_eq!(pieces.sessions.len(), whole.sessions.len());
+                }
+            }
+        }
     }
 }
