@@ -24,6 +24,10 @@ pub use packet_file::packet_file;
 mod packet_tls;
 pub use packet_tls::packet_tls;
 
+#[path = "packet_report.rs"]
+mod packet_report;
+pub use packet_report::packet_report;
+
 const KEY: Key = Key([7; 16]);
 
 /// More faults than this would let a small input make a large event.

@@ -11,10 +11,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 
+use crate::packets::made;
+
 type Oracle = fn(&[u8]);
 
 /// Every oracle, by the name of its target.
-const ORACLES: [(&str, Oracle); 14] = [
+const ORACLES: [(&str, Oracle); 15] = [
     ("challenges", oracles::challenges),
     ("credentials", oracles::credentials),
     ("token", oracles::token),
@@ -29,6 +31,7 @@ const ORACLES: [(&str, Oracle); 14] = [
     ("packet_tcp", oracles::packet_tcp),
     ("packet_file", oracles::packet_file),
     ("packet_tls", oracles::packet_tls),
+    ("packet_report", oracles::packet_report),
 ];
 
 fn root() -> &'static Path {
@@ -89,6 +92,27 @@ fn fixtures_hold() {
         let body = fs::read(&page).expect("a page");
         for kind in [0x05, 0x85, 0x15, 0x06] {
             oracles::page(&[&[kind], body.as_slice()].concat());
+        }
+    }
+}
+
+/// A capture of a refusal and of a logon, damaged at any one byte: seeds that reach the whole path.
+#[test]
+fn captures_damaged_anywhere_make_a_report() {
+    let mut c = made::Connection::new("192.0.2.1:40000", "192.0.2.80:80", 1_700_000_000_000_000);
+    let mut packets = c.open();
+    for token in ["Negotiate TlRMTVNTUAABAAAAB4IIogAAAAAAAAAAAAAAAAAAAAAKAGFKAAAADw==", "Basic !", "Bearer \u{1b}[2J"] {
+        packets.push(c.client(format!("GET /\u{1b} HTTP/1.1\r\nAuthorization: {token}\r\n\r\n").as_bytes()));
+        let answer = b"HTTP/1.1 401 \x1b[2J\r\nWWW-Authenticate: Negotiate\r\nContent-Length: 0\r\n\r\n";
+        packets.push(c.server(answer));
+    }
+    packets.extend(c.close());
+    for file in [made::pcap(&packets), made::pcapng(&packets, None)] {
+        oracles::packet_report(&file);
+        for at in (0..file.len()).step_by(13) {
+            let mut damaged = file.clone();
+            damaged[at] ^= 0xa5;
+            oracles::packet_report(&damaged);
         }
     }
 }
