@@ -73,7 +73,8 @@ impl Detect for Detector {
         // In packets it was the client that was asked, and nobody ends its TLS.
         if !self.told
             && !view.settings.of_packets
-            && connection.upstream_tls().is_some_and(|tls| tls.client_certificate_requested) {
+            && connection.upstream_tls().is_some_and(|tls| tls.client_certificate_requested)
+        {
             let place = Place::new(connection.id, None, "tls", connection.opened_at);
             self.tell(connection.opened_at, place, out);
         }

@@ -107,7 +107,8 @@ impl Detect for Detector {
         };
         let asked = connection.and_then(|c| c.upstream_tls()).filter(|t| t.client_certificate_requested);
         // It was asked for in the handshake with authtap, which has none to give.
-        let root = (asked.is_some() && kind == 7 && !view.settings.of_packets).then_some("client-certificate-not-relayed");
+        let root =
+            (asked.is_some() && kind == 7 && !view.settings.of_packets).then_some("client-certificate-not-relayed");
         out.raise(
             turn.at(),
             Draft::new(
