@@ -100,6 +100,11 @@ impl Http {
         self.follow.watching()
     }
 
+    /// Its number.
+    pub(super) const fn id(&self) -> ConnectionId {
+        self.id
+    }
+
     /// Memory that it takes beside its own, about, in bytes.
     pub(super) fn footprint(&self) -> usize {
         self.follow.footprint().saturating_add(self.pending.footprint())
@@ -219,8 +224,7 @@ impl Http {
     /// What it holds is too much, for this reason. Nothing more of it is followed.
     pub(super) fn given_up(self, when: When, why: &str, told: &mut Told) {
         let [offset, _] = self.bytes;
-        let what = GapWhat::Unparsable { from: "client", offset, why: why.to_owned() };
-        told.observations.push(Observation { at: when.at, what: Seen::Gap(Gap { connection: Some(self.id), what }) });
+        told.observations.push(not_followed(self.id, when, why, offset));
         self.lost(when, "its unfinished messages are too large", told);
     }
 
@@ -250,6 +254,12 @@ impl Http {
         let teller = Teller { id: self.id, when, asked: self.asked, pending: &mut self.pending, frames, observations };
         (&mut self.follow, teller, pool)
     }
+}
+
+/// A connection is not followed behind so many of the client's bytes.
+pub(super) fn not_followed(id: ConnectionId, when: When, why: &str, offset: u64) -> Observation {
+    let what = GapWhat::Unparsable { from: "client", offset, why: why.to_owned() };
+    Observation { at: when.at, what: Seen::Gap(Gap { connection: Some(id), what }) }
 }
 
 /// Tells what the framing says, and notes in which packet it was.

@@ -1,6 +1,7 @@
 //! Which connections of a capture speak HTTP, which end is the server, and what a live tap would have told of them.
 
 mod begin;
+mod fails;
 mod frames;
 mod held;
 mod http;
@@ -58,6 +59,8 @@ pub struct Conversations {
     held: usize,
     /// Most of it.
     most_held: usize,
+    /// The connection at work that is out of `flows`, should its framing fail.
+    at_work: Option<ConnectionId>,
 }
 
 struct Conversation {
@@ -119,6 +122,7 @@ impl Conversations {
             told: Told::default(),
             held: 0,
             most_held: held::MOST,
+            at_work: None,
         }
     }
 
@@ -268,8 +272,7 @@ impl Conversations {
     }
 
     fn stays_closed(&mut self, why: &str) -> Option<Conversation> {
-        let count = self.counts.closed.entry(why.to_owned()).or_default();
-        *count = count.saturating_add(1);
+        self.counts.stayed_closed(why);
         None
     }
 
@@ -348,8 +351,7 @@ fn count_unclear(conversation: &Conversation, counts: &mut Counts) {
         Kind::Unclear(..) | Kind::Middle if conversation.told => {}
         Kind::Unclear(..) | Kind::Middle => counts.unknown = counts.unknown.saturating_add(1),
         Kind::Tls(tls) if tls.http.is_none() => {
-            let count = counts.closed.entry("nothing was sent after its handshake".to_owned()).or_default();
-            *count = count.saturating_add(1);
+            counts.stayed_closed("nothing was sent after its handshake");
         }
         Kind::Http(_) | Kind::Tls(_) => {}
     }
@@ -357,6 +359,12 @@ fn count_unclear(conversation: &Conversation, counts: &mut Counts) {
 
 impl Listen for Conversations {
     fn heard(&mut self, flow: FlowId, when: When, what: Happening<'_>) -> Wanted {
+        self.guarded(flow, when, |all| all.happened(flow, when, what))
+    }
+}
+
+impl Conversations {
+    fn happened(&mut self, flow: FlowId, when: When, what: Happening<'_>) -> Wanted {
         if let Happening::Opened(ends) = what {
             let kind = if ends.whole { Kind::Unclear(End::First, Vec::new()) } else { Kind::Middle };
             self.flows
@@ -378,6 +386,7 @@ impl Listen for Conversations {
         }
         let Some(mut c) = self.flows.remove(&flow) else { return Wanted::Ends };
         self.held = self.held.saturating_sub(std::mem::take(&mut c.held));
+        self.at_work = c.http().map(Http::id);
         let rest = match what {
             Happening::Opened(_) => None,
             Happening::Twin => {
