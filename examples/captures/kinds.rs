@@ -1,6 +1,6 @@
 //! What the conversations of each kind hold.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use authtap::model::FileTime;
 use authtap::sim::ntlm::av::{AvPairs, id};
@@ -206,7 +206,11 @@ impl Talk {
 
     /// One more connection on the way.
     fn through(&mut self, client: SocketAddr, server: SocketAddr) {
-        let mut way = Connection { client, server, client_next: 1000, server_next: 5000, at: 0, step: 0 };
+        // Two connections with the same first numbers would be taken for one that passes an address translation.
+        let ip = if let IpAddr::V4(ip) = client.ip() { u32::from(ip) } else { 0 };
+        let client_next = (ip ^ u32::from(client.port()).rotate_left(16)).wrapping_mul(0x9e37_79b1);
+        let server_next = client_next.rotate_left(13);
+        let mut way = Connection { client, server, client_next, server_next, at: 0, step: 0 };
         self.packets.extend(way.open());
         self.ways.push(way);
     }
