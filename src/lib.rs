@@ -19,7 +19,7 @@
 //! # The import rule
 //!
 //! Left may use right:
-//! `app, cli → check → net, admin, sink, sim, report, config → finding → track → {wire, token, iis} → model`.
+//! `app, cli → check → net, admin, sink, sim, report, config → packet → finding → track → {wire, token, iis} → model`.
 //! `docs/architecture.md` holds the table, and a test reads the imports against it.
 
 pub mod finding;

@@ -241,7 +241,7 @@ pub enum GapWhat {
         from: &'static str,
         /// Bytes of that direction before the place, as far as the capture has them.
         offset: u64,
-        /// So many bytes are missing; 0 when that is not known.
+        /// So many bytes are missing.
         bytes: u64,
     },
     /// The observer failed and was started anew.

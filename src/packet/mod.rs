@@ -24,6 +24,11 @@ use std::net::SocketAddr;
 use crate::model::Stamp;
 use crate::model::frame::Frame;
 
+/// Whether a message, as evidence names it, is one of the server's; `logon` is the answer that let somebody in.
+fn is_answer(message: &str) -> bool {
+    matches!(message, "CHALLENGE" | "response" | "logon" | "AP-REP" | "KRB-ERROR" | "close")
+}
+
 /// When and where a packet was captured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct When {

@@ -67,7 +67,7 @@ pub fn seen(facts: &Facts) -> Vec<String> {
     }
     if !c.closed.is_empty() {
         lines.push(
-            "To open TLS, hand over the secrets of the sessions: `--keylog FILE`, as clients write it that \
+            "TLS that was captured from its beginning opens with the secrets of its sessions: `--keylog FILE`, as clients write it that \
              SSLKEYLOGFILE is set for, or put into the capture with `editcap --inject-secrets tls,FILE`."
                 .to_owned(),
         );

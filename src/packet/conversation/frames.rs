@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use crate::model::finding::Evidence;
 use crate::model::frame::Frame;
 use crate::model::{ConnectionId, ExchangeNo};
+use crate::packet::is_answer;
 
 /// So many places of told exchanges, and of connections, are kept: what fits into a table that takes 35 MB, or 26 MB.
 /// Evidence of later ones names no frames.
@@ -69,11 +70,8 @@ impl Frames {
             return Some(if message == Some("close") { last.frame() } else { first.frame() });
         };
         let messages = self.exchanges.get(&(id, number))?;
-        let packed = match message {
-            // What a server says; `logon` is the answer that let somebody in.
-            Some("CHALLENGE" | "response" | "logon") => messages.response,
-            _ => messages.request,
-        };
+        let answer = message.is_some_and(is_answer);
+        let packed = if answer { messages.response } else { messages.request };
         Some(packed.frame())
     }
 }

@@ -172,16 +172,22 @@ impl Http {
     pub(super) fn missing(&mut self, end: End, when: When, bytes: u64, told: &mut Told) -> bool {
         let by = self.by(end);
         let (follow, mut teller, pool) = self.parts(when, told);
-        if follow.skip(by == By::Client, when.at, bytes, pool, &mut teller) && bytes > 0 {
+        if follow.skip(by == By::Client, when.at, bytes, pool, &mut teller) {
             return true;
         }
+        self.hole(end, when, bytes, told);
+        false
+    }
+
+    /// Tells that bytes of a side are not in the capture.
+    pub(super) fn hole(&mut self, end: End, when: When, bytes: u64, told: &mut Told) {
+        let by = self.by(end);
         let upstream = usize::from(by == By::Upstream);
         let offset = self.bytes.get(upstream).copied().unwrap_or_default();
-        self.one_sided |= bytes > 0 && by == By::Upstream && self.heard == [true, false];
+        self.one_sided |= by == By::Upstream && self.heard == [true, false];
         let from = if upstream == 1 { "upstream" } else { "client" };
         let what = GapWhat::PacketsMissing { from, offset, bytes };
         told.observations.push(Observation { at: when.at, what: Seen::Gap(Gap { connection: Some(self.id), what }) });
-        false
     }
 
     /// A side's orderly end.
@@ -221,11 +227,11 @@ impl Http {
         self.over(when, end, told);
     }
 
-    /// What it holds is too much, for this reason. Nothing more of it is followed.
+    /// It is not followed to its end, for this reason.
     pub(super) fn given_up(self, when: When, why: &str, told: &mut Told) {
         let [offset, _] = self.bytes;
         told.observations.push(not_followed(self.id, when, why, offset));
-        self.lost(when, "its unfinished messages are too large", told);
+        self.lost(when, why, told);
     }
 
     fn over(mut self, when: When, end: HowEnded, told: &mut Told) {

@@ -259,16 +259,10 @@ impl Conversations {
             }
         }
         let Reading::Closed(why) = reading else { return Some(c) };
-        let Some(http) = tls.http.take() else { return self.stays_closed(&why.to_string()) };
-        self.cannot_go_on(http, end, when, 0, &why.to_string());
+        let why = why.to_string();
+        let Some(http) = tls.http.take() else { return self.stays_closed(&why) };
+        http.given_up(when, &why, &mut self.told);
         None
-    }
-
-    /// Nothing more can be read of a connection, and that is told.
-    fn cannot_go_on(&mut self, mut http: Http, end: End, when: When, bytes: u64, why: &str) {
-        self.counts.missing = self.counts.missing.saturating_add(bytes);
-        http.missing(end, when, bytes, &mut self.told);
-        http.lost(when, why, &mut self.told);
     }
 
     fn stays_closed(&mut self, why: &str) -> Option<Conversation> {
@@ -304,8 +298,12 @@ impl Conversations {
             Kind::Tls(tls) => {
                 let client = end == tls.client;
                 let Reading::Closed(why) = tls.session.lost(client) else { return Some(c) };
-                let Some(http) = tls.http.take() else { return self.stays_closed(&why.to_string()) };
-                self.cannot_go_on(http, end, when, bytes, &why.to_string());
+                let why = why.to_string();
+                let Some(mut http) = tls.http.take() else { return self.stays_closed(&why) };
+                self.counts.missing = self.counts.missing.saturating_add(bytes);
+                // How many bytes inside TLS are missing nobody knows, so a body of known length does not help.
+                http.hole(end, when, bytes, &mut self.told);
+                http.lost(when, &why, &mut self.told);
                 return None;
             }
         }

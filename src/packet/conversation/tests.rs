@@ -218,3 +218,21 @@ fn the_memory_of_all_connections_is_bounded() {
     }
     assert_eq!((all.held, all.flows.len()), (0, 0));
 }
+
+/// When this fails, an opened TLS connection that lacks packets looks as if authtap had ended it, with nothing missing.
+#[test]
+fn a_hole_in_opened_tls_is_told_within_a_body_as_well() {
+    let mut told = Told::of(true);
+    told.hear(Happening::Bytes(End::First, REQUEST));
+    told.hear(Happening::Bytes(End::Second, b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n"));
+    // As if the key log had opened it.
+    let mut c = told.all.flows.remove(&FlowId(0)).expect("a connection");
+    if let Kind::Http(http) = std::mem::replace(&mut c.kind, Kind::Middle) {
+        let session = Session::new(|_| None);
+        c.kind = Kind::Tls(Box::new(Encrypted { session, client: End::First, http: Some(*http) }));
+    }
+    told.all.flows.insert(FlowId(0), c);
+    assert_eq!(told.hear(Happening::Missing(End::Second, 1_460)), Wanted::Ends);
+    let lost = format!("closed by {:?}, {:?}", By::Tap, How::Error);
+    assert_eq!(told.seen(), ["opened 1 to 80", "1460 of upstream after 41", &lost]);
+}

@@ -5,6 +5,7 @@ use super::marks::Place;
 use super::threads::{Member, Thread, Threads};
 use super::topology::{Plan, index};
 use crate::model::finding::{Evidence, Finding};
+use crate::packet::is_answer;
 
 /// So many places on other sides are named in one finding.
 const MOST_NAMED: usize = 8;
@@ -63,11 +64,6 @@ pub(super) fn name_both_sides(finding: &mut Finding, side: usize, also: &[usize]
     // Right after the primary one: a report has room for few.
     let at = finding.evidence.len().min(1);
     finding.evidence.splice(at..at, added);
-}
-
-/// Whether a message comes from the server.
-fn is_answer(message: &str) -> bool {
-    matches!(message, "CHALLENGE" | "response" | "AP-REP" | "KRB-ERROR" | "close")
 }
 
 /// The same message on another side.

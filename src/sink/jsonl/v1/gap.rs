@@ -40,7 +40,7 @@ pub enum GapWhat {
         from: Sender,
         /// Bytes of that direction before the place.
         offset: u64,
-        /// So many bytes are missing; 0 when that is not known.
+        /// So many bytes are missing.
         bytes: u64,
     },
     /// The observer failed and was started anew.
