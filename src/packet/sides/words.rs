@@ -34,7 +34,7 @@ pub(super) fn name_both_sides(finding: &mut Finding, side: usize, also: &[usize]
             told.push((mate.seen.place, answer));
             added.push(same(mate, thread, message, plan));
             if !also.contains(&mate.side) {
-                let difference = taken_away(own, mate, plan);
+                let difference = taken_away(own, mate, thread.by_likeness, plan);
                 if let Some((says, whom)) = difference {
                     added.push(Evidence { says, ..same(mate, thread, message, plan) });
                     sentence = sentence.or(Some(whom));
@@ -48,7 +48,9 @@ pub(super) fn name_both_sides(finding: &mut Finding, side: usize, also: &[usize]
         }
     }
     let before = |m: &&Member| m.side < side;
+    // A hop is named for what a message of its own proves.
     let primary = finding.evidence.iter().find_map(|e| threads.of(e.connection.zip(e.exchange)?));
+    let primary = primary.filter(|(_, thread)| !thread.by_likeness);
     let hop = primary.and_then(|(_, thread)| thread.members.iter().rev().find(before)).copied();
     if let Some(hop) = hop
         && sentence.is_none()
@@ -100,21 +102,27 @@ fn same(mate: &Member, thread: &Thread, message: &str, plan: &Plan) -> Evidence 
 }
 
 /// What the hop between two sides took away: in words of the other side's evidence, and of the summary.
-fn taken_away(own: &Member, mate: &Member, plan: &Plan) -> Option<(String, String)> {
+fn taken_away(own: &Member, mate: &Member, by_likeness: bool, plan: &Plan) -> Option<(String, String)> {
+    // Which request it is on the other side is then the likeliest, and not proved.
+    let sure = if by_likeness {
+        "most likely: which request it is behind the hop is told by its target and its time alone"
+    } else {
+        "this capture shows it from both sides"
+    };
     let (outer, inner) = if own.side < mate.side { (own, mate) } else { (mate, own) };
     let hop = address(outer, plan);
     if outer.seen.marks.authorization && !inner.seen.marks.authorization {
         let here = if own.side < mate.side { "without" } else { "with" };
         return Some((
             format!("the same request {here} Authorization on the other side of the hop {hop}"),
-            format!("The hop {hop} took Authorization off the request: this capture shows it from both sides."),
+            format!("The hop {hop} took Authorization off the request: {sure}."),
         ));
     }
     if inner.seen.marks.challenged && !outer.seen.marks.challenged {
         let here = if own.side < mate.side { "with" } else { "without" };
         return Some((
             format!("the same answer {here} WWW-Authenticate on the other side of the hop {hop}"),
-            format!("The hop {hop} took WWW-Authenticate off the answer: this capture shows it from both sides."),
+            format!("The hop {hop} took WWW-Authenticate off the answer: {sure}."),
         ));
     }
     None
